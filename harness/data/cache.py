@@ -1,0 +1,269 @@
+"""Decoded frames on disk, addressed by content and shared by any number of runs.
+
+Layout of the cache folder, all names unique to their writer::
+
+    <shard>.npy   uint8 [n, T, 3, H, W]: n clips of one shape
+    <shard>.json  which key lies in which row, with times and checksums; written after the shard
+    *.tmp         a file being written
+
+A file gets its final name only when complete and on disk, and an index only after its shard, so a
+run that is killed at any point leaves at most files that nobody reads. Nobody ever changes a
+finished file. Two runs that decode the same clip store it twice, which costs space and nothing
+else. What does not match its own checksum is treated as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import uuid
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.data.video import DECODER_VERSION
+from harness.errors import HarnessError
+
+#: A shard is written when this many bytes of frames have gathered: large enough to be few, small
+#: enough that a killed run loses seconds of work.
+SHARD_BYTES = 64 * 2**20
+
+#: With many clip lengths at once, the fullest shard is written early beyond this total.
+PENDING_BYTES = 4 * SHARD_BYTES
+
+_STALE_S = 24 * 3600
+_FORMAT = 1
+_EDGE = 64 * 1024
+
+
+class CachedClip(NamedTuple):
+    """``frames`` uint8 ``[T, 3, H, W]``, a read-only memory-mapped view; ``times`` float64 ``[T]``
+    in seconds; ``count`` the number of real frames (all ``T``)."""
+
+    frames: np.ndarray
+    times: np.ndarray
+    count: int
+
+
+class Damaged(NamedTuple):
+    """A clip that an earlier run could not decode, and why."""
+
+    reason: str
+
+
+class _Entry(NamedTuple):
+    shard: str
+    row: int
+    times: list[float]
+    checksum: int
+
+
+def clip_key(path: Path | str, sampling_key: str, geometry_key: str) -> str:
+    """The address of a clip's frames: 64 hexadecimal digits.
+
+    Made of the decoder version, the file's size, time of change and first and last 64 kB, the
+    sampling and the geometry. The path is not part of it, so a data set may be moved; a file that
+    is repaired or replaced gets a new address. Raises ``OSError`` if the file cannot be read.
+    """
+    status = os.stat(path)
+    edges = _edges(str(path), status.st_size, status.st_mtime_ns)
+    parts = [DECODER_VERSION, status.st_size, status.st_mtime_ns, edges, sampling_key, geometry_key]
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=65536)
+def _edges(path: str, size: int, _changed_ns: int) -> str:
+    """Digest of a file's first and last bytes, remembered while its size and time stay."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read(_EDGE))
+        file.seek(max(0, size - _EDGE))
+        digest.update(file.read(_EDGE))
+    return digest.hexdigest()
+
+
+class FrameCache:
+    """A folder of decoded clips. Cheap to send to another process, which reads the folder anew."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HarnessError(
+                f"the frame cache {self.root} cannot be made: {error.strerror}",
+                "choose another folder, or run without a cache",
+            ) from error
+        self._entries: dict[str, _Entry] = {}
+        self._damaged: dict[str, str] = {}
+        self._shards: dict[str, np.ndarray] = {}
+        self._seen: set[str] = set()
+        self._verified: set[str] = set()
+        self.refresh()
+
+    def __reduce__(self):
+        return type(self), (self.root,)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether ``key`` is stored or remembered as damaged; frames are not checked here."""
+        return key in self._entries or key in self._damaged
+
+    def lookup(self, key: str) -> CachedClip | Damaged | None:
+        """What is known of ``key``; None if it must be decoded.
+
+        The checksum is verified the first time that this object returns a clip.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return Damaged(self._damaged[key]) if key in self._damaged else None
+        frames = self._shards[entry.shard][entry.row]
+        if key not in self._verified:
+            if zlib.crc32(frames) != entry.checksum:
+                del self._entries[key]
+                return None
+            self._verified.add(key)
+        return CachedClip(frames, np.array(entry.times, dtype=np.float64), len(entry.times))
+
+    def refresh(self) -> None:
+        """Takes in the shards that any run has finished since the last look."""
+        for name in sorted(os.listdir(self.root)):
+            if name.endswith(".json") and name not in self._seen:
+                self._seen.add(name)
+                self._load(name)
+
+    def _load(self, name: str) -> None:
+        """Merges one index, unless it or its shard is not what was once written."""
+        try:
+            index = json.loads((self.root / name).read_text(encoding="utf-8"))
+            if index["digest"] != _digest(index["content"]):
+                return
+            content = index["content"]
+            if content["format"] != _FORMAT:
+                return
+            self._damaged.update(content["damaged"])
+            if content["entries"]:
+                shard = np.load(self.root / content["shard"], mmap_mode="r")
+                if list(shard.shape) != content["shape"] or shard.dtype != np.uint8:
+                    return
+                self._shards[name] = shard
+        except (OSError, ValueError, KeyError, TypeError):
+            # Cut off, deleted by hand or damaged on disk: its clips count as not cached.
+            return
+        for key, (row, times, checksum) in content["entries"].items():
+            if key not in self._entries:
+                self._entries[key] = _Entry(name, row, times, checksum)
+
+    def writer(self) -> Writer:
+        """A context manager that stores clips; use it from one thread at a time."""
+        return Writer(self)
+
+    def clean(self) -> None:
+        """Removes what killed runs left behind, once it is older than a day."""
+        now = time.time()
+        names = set(os.listdir(self.root))
+        for name in names:
+            orphan = name.endswith(".npy") and name[:-4] + ".json" not in names
+            if not (orphan or name.endswith(".tmp")):
+                continue
+            path = self.root / name
+            try:
+                if now - path.stat().st_mtime > _STALE_S:
+                    path.unlink()
+            except FileNotFoundError:
+                continue  # another run was faster
+
+
+class Writer:
+    """Gathers clips by shape and writes a shard whenever enough have come together.
+
+    On leaving the ``with`` block, by an exception too, all complete clips are stored.
+    """
+
+    def __init__(self, cache: FrameCache) -> None:
+        self._cache = cache
+        self._clips: dict[tuple, list[tuple[str, np.ndarray, list[float]]]] = {}
+        self._damaged: dict[str, str] = {}
+        self.flushes = 0
+
+    def __enter__(self) -> Writer:
+        self._cache.clean()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for shape in list(self._clips):
+            self._flush(shape)
+        if self._damaged:
+            self._write(None, {})
+
+    def add(self, key: str, frames: np.ndarray, times: np.ndarray) -> None:
+        """Stores ``frames`` uint8 ``[T, 3, H, W]`` shown at ``times [T]`` seconds under ``key``."""
+        assert frames.dtype == np.uint8 and frames.ndim == 4 and len(times) == len(frames)
+        frames = np.ascontiguousarray(frames)
+        self._clips.setdefault(frames.shape, []).append((key, frames, np.asarray(times).tolist()))
+        if self._size(frames.shape) >= SHARD_BYTES:
+            self._flush(frames.shape)
+        elif sum(map(self._size, self._clips)) >= PENDING_BYTES:
+            self._flush(max(self._clips, key=self._size))
+
+    def add_damaged(self, key: str, reason: str) -> None:
+        """Remembers that the content behind ``key`` cannot be decoded."""
+        self._damaged[key] = reason
+
+    def _size(self, shape: tuple) -> int:
+        return len(self._clips[shape]) * int(np.prod(shape))
+
+    def _flush(self, shape: tuple) -> None:
+        clips = self._clips.pop(shape)
+        entries = {
+            key: (row, times, zlib.crc32(frames)) for row, (key, frames, times) in enumerate(clips)
+        }
+        self._write(np.stack([frames for _, frames, _ in clips]), entries)
+
+    def _write(self, shard: np.ndarray | None, entries: dict) -> None:
+        """Shard first, index second: an index never names what is not there."""
+        root, stem = self._cache.root, uuid.uuid4().hex
+        if shard is not None:
+            _put(root / f"{stem}.npy", lambda file: np.save(file, shard))
+        content = {
+            "format": _FORMAT,
+            "shard": f"{stem}.npy",
+            "shape": [] if shard is None else list(shard.shape),
+            "entries": entries,
+            "damaged": self._damaged,
+        }
+        text = json.dumps({"digest": _digest(content), "content": content})
+        _put(root / f"{stem}.json", lambda file: file.write(text.encode()))
+        self._damaged = {}
+        self.flushes += 1
+        self._cache.refresh()
+
+
+def _digest(content: dict) -> str:
+    """Of the content as JSON, in which tuples and lists are the same."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _put(path: Path, write) -> None:
+    """Writes a file under a temporary name, waits for the disk, then gives it its own name."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise HarnessError(
+            f"the frame cache cannot be written to {path.parent}: {error.strerror}",
+            "free some space, or choose another folder",
+        ) from error

@@ -1,0 +1,174 @@
+"""The packets of a video stream: which frame each one carries, and a cursor over them.
+
+Reading packets without decoding costs little and tells almost everything: how many frames are
+shown and when, and from which keyframe each can be decoded. What the packets of a broken or odd
+stream cannot tell is said too (``complete`` is False), never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Up to this many packets are read past rather than sought over: a seek costs about as much.
+AHEAD = 30
+
+#: An MPEG-4 part 2 packet this small says "show the last picture again" and yields no frame.
+_EMPTY_PICTURE = 10
+
+#: Seconds by which a Matroska track may end before its own header says so.
+_SLACK_S = 0.5
+
+
+class Disagreement(Exception):
+    """The decoder or a seek did something that the packet index does not predict."""
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """Frames in presentation order and packets in decoding order.
+
+    ``pts [n]`` are the frames' times in stream ticks, ascending; ``position [n]`` the place of
+    each one's packet in decoding order; ``start [n]`` the place of the keyframe from which it can
+    be decoded. ``packet_pts`` and ``packet_dts`` list all packets, those that are decoded but
+    never shown (before the start of an edit list) included. ``end`` is the tick at which the last
+    frame ends, ``keys`` the places of the keyframes. ``complete`` is True if all that can be relied
+    on. ``damage`` says what the container itself reports broken.
+    """
+
+    pts: np.ndarray
+    position: np.ndarray
+    start: np.ndarray
+    packet_pts: list
+    packet_dts: list
+    end: int
+    keys: list
+    complete: bool
+    damage: str | None
+
+
+def index_packets(container, stream) -> PacketIndex:
+    """Reads every packet of ``stream`` from the start of ``container`` and decodes none."""
+    pts, dts, keys, shown, damage = [], [], [], [], None
+    duration, complete, codec = 0, True, stream.codec_context.name
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        if packet.is_corrupt and damage is None:
+            damage = f"packet {len(pts)} is incomplete or marked corrupt"
+        if packet.is_keyframe:
+            keys.append(len(pts))
+        if not packet.is_discard and not _is_hidden(packet, codec):
+            shown.append(len(pts))
+        if codec == "mpeg4" and packet.size < _EMPTY_PICTURE:
+            complete = False
+        pts.append(packet.pts)
+        dts.append(packet.dts)
+        duration = packet.duration or duration
+    # A time that is missing or given twice cannot name a frame.
+    complete = complete and None not in pts and len(set(pts)) == len(pts) and bool(keys)
+    order = np.array(sorted(shown, key=pts.__getitem__) if complete else [], dtype=np.int64)
+    ticks = np.array([pts[place] for place in order], dtype=np.int64)
+    starts = _starts(ticks, order, keys, pts) if complete else order
+    if complete and (starts < 0).any():
+        complete = False
+    step = duration or (int(np.median(np.diff(ticks))) if len(ticks) > 1 else 0)
+    end = int(ticks[-1]) + step if len(ticks) else 0
+    return PacketIndex(
+        pts=ticks,
+        position=order,
+        start=starts,
+        packet_pts=pts,
+        packet_dts=dts,
+        end=end,
+        keys=keys,
+        complete=complete,
+        damage=damage or _shortfall(container, stream, len(pts), end if complete else None),
+    )
+
+
+def _is_hidden(packet, codec: str) -> bool:
+    """VP8 keeps pictures that only serve as references in packets of their own."""
+    return codec in ("vp8", "libvpx") and not memoryview(packet)[0] >> 4 & 1
+
+
+def _starts(ticks: np.ndarray, order: np.ndarray, keys: list, pts: list) -> np.ndarray:
+    """For each frame the last keyframe decoded before it and shown no later; -1 if none.
+
+    The second condition matters in an open group of pictures: frames decoded after a keyframe
+    but shown before it also refer to the group before.
+    """
+    starts = np.searchsorted(np.array(keys), order, side="right") - 1
+    for frame, choice in enumerate(starts):
+        while choice >= 0 and pts[keys[choice]] > ticks[frame]:
+            choice -= 1
+        starts[frame] = keys[choice] if choice >= 0 else -1
+    return starts
+
+
+def _shortfall(container, stream, packets: int, end: int | None) -> str | None:
+    """What a cut-off file promises and lacks, or None."""
+    if "mov" in container.format.name:
+        promised = len(stream.index_entries)
+        if packets < promised:
+            return f"cut off: {packets} of {promised} frames are in the file"
+    if "matroska" in container.format.name and end is not None:
+        promised_s = _matroska_seconds(container, stream)
+        if promised_s is not None and float(end * stream.time_base) < promised_s - _SLACK_S:
+            return f"cut off: the header promises {promised_s:.1f} s of video"
+    return None
+
+
+def _matroska_seconds(container, stream) -> float | None:
+    """When a Matroska header says that this track ends, in seconds, if it says so."""
+    tag = stream.metadata.get("DURATION", "").split(":")
+    if len(tag) == 3:
+        hours, minutes, seconds = (float(part) for part in tag)
+        return hours * 3600 + minutes * 60 + seconds
+    alone = len(container.streams) == 1 and container.duration
+    return container.duration / 1e6 if alone else None
+
+
+class Cursor:
+    """Packets from any place in decoding order, checked one by one against the index."""
+
+    def __init__(self, container, stream, index: PacketIndex) -> None:
+        self._container, self._stream, self._index = container, stream, index
+        self._place = {pts: place for place, pts in enumerate(index.packet_pts)}
+        self._packets: Iterator = iter(())
+        self._held = None
+        self.next = -1
+
+    def move_to(self, position: int) -> None:
+        """Makes packet ``position`` the next to be read, by reading ahead or seeking."""
+        if self.next < 0 or not 0 <= position - self.next <= AHEAD:
+            self._seek(position)
+        while self.next < position:
+            self.read()
+
+    def read(self):
+        """The next packet. Raises :class:`Disagreement` if it is not the one announced."""
+        packet, self._held = self._held, None
+        if packet is None:
+            packet = next((p for p in self._packets if p.size), None)
+        if packet is None or packet.pts != self._index.packet_pts[self.next]:
+            raise Disagreement(f"packet {self.next} is not where the index has it")
+        self.next += 1
+        return packet
+
+    def _seek(self, position: int) -> None:
+        """Lands on ``position`` or before it; containers differ on which time they seek by."""
+        index = self._index
+        targets = [index.packet_pts[position], index.packet_dts[position]]
+        targets += [index.packet_dts[0], index.packet_pts[0]]
+        for target in dict.fromkeys(t for t in targets if t is not None):
+            self._container.seek(target, stream=self._stream)
+            self._packets = self._container.demux(self._stream)
+            packet = next((p for p in self._packets if p.size), None)
+            place = self._place.get(packet.pts) if packet is not None else None
+            if place is not None and place <= position:
+                self._held, self.next = packet, place
+                return
+        raise Disagreement(f"no seek reaches packet {position}")

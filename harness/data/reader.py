@@ -1,0 +1,175 @@
+"""From a path to the frames that a model sees, through the frame cache.
+
+Preparing is the only thing that writes to the cache, so the many worker processes of a data
+loader never compete, and what they read needs no decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.data.cache import Damaged, FrameCache, clip_key
+from harness.data.sampling import Sampling
+from harness.data.transform import Geometry
+from harness.data.video import DamagedClip, read_frames
+
+Progress = Callable[[int, int], None]
+
+
+class ClipFrames(NamedTuple):
+    """``frames`` uint8 ``[T, 3, H, W]`` (read-only if cached) and ``times [T]`` in seconds."""
+
+    frames: np.ndarray
+    times: np.ndarray
+
+
+class CacheStatus(NamedTuple):
+    """``hits``: clips with nothing left to decode (known damage included); ``misses``: paths still
+    to be decoded; ``projected_bytes``: the most that storing them will take."""
+
+    hits: int
+    misses: list[Path]
+    projected_bytes: int
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Reads clips with one sampling and one geometry; picklable, safe to use from threads.
+
+    ``threads`` is how many clips :meth:`prepare` decodes at once. Without a ``cache`` every read
+    decodes.
+    """
+
+    sampling: Sampling
+    geometry: Geometry
+    cache: FrameCache | None = None
+    threads: int = 1
+
+    def read(self, path: Path | str) -> ClipFrames:
+        """The frames of one clip, from the cache if they are there. Raises ``DamagedClip``."""
+        if self.cache is not None:
+            known = self.cache.lookup(self._key(path))
+            if isinstance(known, Damaged):
+                raise DamagedClip(path, known.reason)
+            if known is not None:
+                return ClipFrames(known.frames, known.times)
+        return self._decode(path)
+
+    def prepare(
+        self, paths: Iterable[Path | str], progress: Progress | None = None
+    ) -> dict[Path, str]:
+        """Fills the cache and returns the reason for each clip that cannot be read.
+
+        ``progress(done, total)`` is called from the calling thread, first with what needs no
+        work. Files of the same content are decoded once. If it is interrupted, what was decoded
+        so far is kept. Without a cache nothing is decoded and the answer is empty.
+        """
+        if self.cache is None:
+            return {}
+        self.cache.refresh()
+        paths = list(dict.fromkeys(map(Path, paths)))
+        damaged: dict[Path, str] = {}
+        by_key: dict[str, list[Path]] = {}
+        for path in paths:
+            try:
+                by_key.setdefault(self._key(path), []).append(path)
+            except DamagedClip as error:
+                damaged[path] = error.reason
+        work = {key: same[0] for key, same in by_key.items() if key not in self.cache}
+        done = len(paths) - sum(len(by_key[key]) for key in work)
+        report = progress or (lambda *_: None)
+        report(done, len(paths))
+        failed = {}
+        for key, error in self._fill(work):
+            if error is not None:
+                failed[key] = error.reason
+            done += len(by_key[key])
+            report(done, len(paths))
+        for key, same in by_key.items():
+            reason = failed.get(key) or self._known_damage(key)
+            if reason is not None:
+                damaged.update(dict.fromkeys(same, reason))
+        return damaged
+
+    def status(self, paths: Iterable[Path | str]) -> CacheStatus:
+        """What :meth:`prepare` would find, without decoding; for dry runs.
+
+        Sampling by time may give fewer frames than allowed, so the projection is an upper bound.
+        Without a cache all clips are misses and nothing will be stored.
+        """
+        paths = list(dict.fromkeys(map(Path, paths)))
+        if self.cache is None:
+            return CacheStatus(0, paths, 0)
+        self.cache.refresh()
+        misses, unreadable = [], 0
+        for path in paths:
+            try:
+                if self._key(path) not in self.cache:
+                    misses.append(path)
+            except DamagedClip:
+                misses.append(path)
+                unreadable += 1
+        per_clip = self.sampling.frames * 3 * self.geometry.size**2
+        return CacheStatus(
+            len(paths) - len(misses), misses, (len(misses) - unreadable) * per_clip
+        )
+
+    def _fill(self, work: dict[str, Path]) -> Iterator[tuple[str, DamagedClip | None]]:
+        """Decodes and stores ``work``, yielding each key as it is done, with its error if any.
+
+        Only a few clips are in flight, which bounds memory. Clips that another run has stored in
+        the meantime are passed over.
+        """
+        waiting = iter(work.items())
+        pool = ThreadPoolExecutor(max(1, self.threads), thread_name_prefix="decode")
+        flying: dict[Future, str] = {}
+        try:
+            with self.cache.writer() as writer:
+                while True:
+                    while len(flying) < 2 * max(1, self.threads):
+                        key, path = next(waiting, (None, None))
+                        if key is None:
+                            break
+                        if key in self.cache:
+                            yield key, None
+                        else:
+                            flying[pool.submit(self._decode, path)] = key
+                    if not flying:
+                        return
+                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                        key = flying.pop(future)
+                        yield key, self._store(writer, key, future)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    @staticmethod
+    def _store(writer, key: str, future: Future) -> DamagedClip | None:
+        try:
+            clip = future.result()
+        except DamagedClip as error:
+            if error.lasting:
+                writer.add_damaged(key, error.reason)
+            return error
+        writer.add(key, clip.frames, clip.times)
+        return None
+
+    def _known_damage(self, key: str) -> str | None:
+        if self.cache.knows_damaged(key):
+            return self.cache.lookup(key).reason
+        return None
+
+    def _decode(self, path: Path | str) -> ClipFrames:
+        decoded = read_frames(path, self.sampling.choose, convert=self.geometry.apply)
+        return ClipFrames(np.stack(decoded.frames), decoded.times)
+
+    def _key(self, path: Path | str) -> str:
+        try:
+            return clip_key(path, self.sampling.key(), self.geometry.key())
+        except OSError as error:
+            raise DamagedClip(path, error.strerror or str(error), lasting=False) from error

@@ -1,0 +1,161 @@
+"""From a data set to batches: which samples an epoch has, in which order, with which frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from harness.data import Caption, Clip, Dataset
+from harness.data.reader import ClipReader
+from harness.data.sampling import jitter
+from harness.data.video import DamagedClip
+from harness.engine.randomness import generator
+from harness.errors import HarnessError
+from harness.models import Batch, Encoding, TextBatch, Tokenizer, VideoBatch
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample: a clip, and the captions that one is drawn from in each epoch."""
+
+    clip: Clip
+    captions: tuple[Caption, ...]
+
+    @property
+    def key(self) -> str:
+        return self.captions[0].id if len(self.captions) == 1 else self.clip.id
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How clips become frames: ``wanted`` per clip, ``size`` pixels a side, padded as the temporal
+    module asks. With ``jittered`` the reader gives candidates to draw training frames from."""
+
+    reader: ClipReader
+    wanted: int
+    size: int
+    padding: str
+    jittered: bool = False
+
+
+def samples(clips: Sequence[Clip], captions: Sequence[Caption], mode: str, unusable: Mapping[str, str]) -> list[Sample]:
+    """Training samples in a fixed order, without missing and damaged clips.
+
+    ``mode`` is ``each`` (every caption is a sample) or ``one_per_clip``.
+    """
+    usable = {clip.id: clip for clip in clips if clip.path is not None and clip.id not in unusable}
+    if mode == "each":
+        return [Sample(usable[c.clip_id], (c,)) for c in captions if c.clip_id in usable]
+    by_clip: dict[str, list[Caption]] = {}
+    for caption in captions:
+        by_clip.setdefault(caption.clip_id, []).append(caption)
+    return [Sample(clip, tuple(by_clip[name])) for name, clip in usable.items() if name in by_clip]
+
+
+def epoch_order(count: int, *key: object) -> np.ndarray:
+    """A permutation of ``count`` samples that depends on the key only."""
+    return generator("order", *key).permutation(count)
+
+
+class Batches:
+    """Makes batches of one stage: training batches by sample, evaluation batches in order."""
+
+    def __init__(self, frames: Frames, tokenizers: Sequence[Tokenizer], text_length: int, train_frames: Frames | None = None) -> None:
+        self.frames = frames
+        self.train_frames = train_frames or frames
+        self.tokenizers = tokenizers
+        self.text_length = text_length
+
+    def training(self, chosen: Sequence[Sample], *key: object) -> tuple[Batch, dict[str, str]]:
+        """One training batch and the clips that had to be left out of it, with the reason."""
+        clips, captions, damaged = [], [], {}
+        for sample in chosen:
+            draw = generator("sample", *key, sample.clip.id, sample.key)
+            caption = sample.captions[int(draw.integers(len(sample.captions)))]
+            try:
+                clips.append((sample.clip.id, *self._read(sample.clip, self.train_frames, draw)))
+                captions.append(caption)
+            except DamagedClip as error:
+                damaged[sample.clip.id] = error.reason
+        if not clips:
+            raise HarnessError(
+                f"every clip of a worker's share of a batch is damaged, the first: {next(iter(damaged))}",
+                "check the training videos, or use a larger batch",
+            )
+        return Batch({"video": self._videos(clips, self.train_frames), "text": self.texts(captions)}), damaged
+
+    def videos(self, clips: Sequence[Clip]) -> VideoBatch:
+        """An evaluation batch; every clip has to be readable."""
+        return self._videos([(clip.id, *self._read(clip, self.frames)) for clip in clips], self.frames)
+
+    def texts(self, captions: Sequence[Caption]) -> TextBatch:
+        raw = tuple(caption.text for caption in captions)
+        encodings: dict[str, Encoding] = {}
+        for tokenizer in self.tokenizers:
+            if self.text_length > tokenizer.context:
+                raise HarnessError(
+                    f"data.text_length is {self.text_length}, the tokenizer {tokenizer.name} takes {tokenizer.context}",
+                    f"--set data.text_length={tokenizer.context}",
+                )
+            encodings[tokenizer.name] = tokenizer.encode(raw, self.text_length)
+        return TextBatch(tuple(c.id for c in captions), tuple(c.clip_id for c in captions), raw, encodings)
+
+    def _read(self, clip: Clip, frames: Frames, draw: np.random.Generator | None = None):
+        assert clip.path is not None, "missing clips never reach the reader"
+        read = frames.reader.read(clip.path)
+        pixels, times = read.frames, read.times
+        if frames.jittered and draw is not None:
+            chosen = jitter(len(times), min(frames.wanted, len(times)), draw)
+            pixels, times = pixels[chosen], times[chosen]
+        if len(times) < frames.wanted:
+            if frames.padding == "repeat":
+                again = np.linspace(0, len(times) - 1, frames.wanted).astype(np.int64)
+                pixels, times = pixels[again], times[again]
+            elif frames.padding == "fixed_length":
+                raise HarnessError(
+                    f"clip {clip.id} has {len(times)} frames, the temporal module takes exactly {frames.wanted}",
+                    "use fewer frames: --set data.frames=N",
+                )
+        return pixels, times
+
+    def _videos(self, clips: Sequence[tuple[str, np.ndarray, np.ndarray]], frames: Frames) -> VideoBatch:
+        pixels = torch.zeros(len(clips), frames.wanted, 3, frames.size, frames.size, dtype=torch.uint8)
+        mask = torch.zeros(len(clips), frames.wanted, dtype=torch.bool)
+        times = torch.zeros(len(clips), frames.wanted)
+        for row, (_, clip_pixels, clip_times) in enumerate(clips):
+            count = len(clip_times)
+            pixels[row, :count].numpy()[...] = clip_pixels
+            mask[row, :count] = True
+            times[row, :count] = torch.from_numpy(np.asarray(clip_times, dtype=np.float32))
+        return VideoBatch(tuple(name for name, _, _ in clips), pixels, mask, times)
+
+
+def prefetched(jobs: Sequence[Callable[[], Item]], ahead: int = 2) -> Iterator[Item]:
+    """Results of the jobs in their order, computed by a thread a few jobs ahead of the consumer."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = [pool.submit(job) for job in jobs[:ahead]]
+        for index in range(len(jobs)):
+            item = waiting.pop(0).result()
+            if index + ahead < len(jobs):
+                waiting.append(pool.submit(jobs[index + ahead]))
+            yield item
+
+
+def require_training_samples(found: Sequence[Sample], dataset: str, split: str) -> None:
+    """Training on nothing is an error, not an empty loop."""
+    if not found:
+        raise HarnessError(
+            f"no usable training clip in split '{split}' of '{dataset}'",
+            "check the data root: every clip of the split is missing, damaged or without caption",
+        )
+
+
+def clips_by_id(dataset: Dataset, split: str) -> dict[str, Clip]:
+    return {clip.id: clip for clip in dataset.clips(split)}

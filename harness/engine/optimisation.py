@@ -1,0 +1,98 @@
+"""Parameter groups, the learning rate over a stage, and gradient clipping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.errors import HarnessError
+from harness.models.assembly import build_optimizer
+from harness.plan.schema import Group, Schedule, Stage
+from harness.plugins import Registry
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> list[tuple[str, nn.Parameter]]:
+    """Leave only matching parameters trainable; returns them by name."""
+    chosen = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(_matches(name, patterns))
+        if parameter.requires_grad:
+            chosen.append((name, parameter))
+    if not chosen:
+        raise HarnessError(
+            f"no parameter matches the trainable patterns {', '.join(patterns)}",
+            f"names look like {next(iter(dict(model.named_parameters())))}",
+        )
+    return chosen
+
+
+def make_optimizer(
+    stage: Stage, parameters: Sequence[tuple[str, nn.Parameter]], registry: Registry
+) -> torch.optim.Optimizer:
+    """One torch group per (recipe group, decay) pair; ``base_lr`` keeps its rate at scale one."""
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    used: set[int] = set()
+    for name, parameter in parameters:
+        index, group = _group_of(name, stage.groups)
+        used.add(index)
+        lr = stage.lr * group.lr_scale
+        decay = stage.weight_decay if group.weight_decay is None else group.weight_decay
+        if _matches(name, stage.no_decay) or (parameter.ndim < 2 and not stage.decay_vectors):
+            decay = 0.0
+        entry = groups.setdefault(
+            (lr, decay), {"params": [], "names": [], "lr": lr, "base_lr": lr, "weight_decay": decay}
+        )
+        entry["params"].append(parameter)
+        entry["names"].append(name)
+    for index, group in enumerate(stage.groups):
+        if index not in used:
+            raise HarnessError(
+                f"parameter group {index} matches no trainable parameter: {', '.join(group.match)}",
+                "correct its pattern, or remove it",
+            )
+    return build_optimizer(stage.optimizer, list(groups.values()), registry)
+
+
+def learning_rate(schedule: Schedule, step: int, total: int) -> float:
+    """The factor on the base rate for update ``step`` (from 0) of ``total``.
+
+    Linear warm-up over ``warmup * total`` steps, then a half cosine, a line to zero, or nothing.
+    """
+    warm = int(schedule.warmup * total)
+    if step + 1 < warm:
+        return (step + 1) / warm
+    progress = (step + 1 - warm) / max(1, total - warm)
+    if schedule.name == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return 1 - progress if schedule.name == "linear" else 1.0
+
+
+def clip_gradients(parameters: Sequence[tuple[str, nn.Parameter]], limit: float, where: str) -> float:
+    """Scale the gradients to a global norm of at most ``limit`` (0: leave them); returns the norm.
+
+    A gradient that is not finite is an error that names its parameter.
+    """
+    grads = [p.grad for _, p in parameters if p.grad is not None]
+    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))))
+    if not math.isfinite(norm):
+        bad = next(n for n, p in parameters if p.grad is not None and not torch.isfinite(p.grad).all())
+        raise HarnessError(f"the gradient of {bad} is not finite, {where}", "lower train.lr, or use precision fp32")
+    if limit and norm > limit:
+        torch._foreach_mul_(grads, limit / (norm + 1e-6))
+    return norm
+
+
+def _group_of(name: str, groups: Sequence[Group]) -> tuple[int, Group]:
+    for index, group in enumerate(groups):
+        if _matches(name, group.match):
+            return index, group
+    return -1, Group(match=("*",))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,81 @@
+"""Task: what a trained model is scored on, and what the engine offers to one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.data import Caption, Clip, Dataset
+from harness.engine.encode import encode_clips, encode_texts
+from harness.engine.inputs import Batches
+from harness.engine.score import score_matrix
+from harness.engine.workers import Workers
+from harness.models import Features
+from harness.models.assembly import VideoTextModel, make
+from harness.plan.plan import RunPlan
+from harness.plugins import Registry
+from harness.results.record import Metrics, Protocol, Queries
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model, a data set, and the ways to run one over the other.
+
+    Every worker calls the same methods in the same order. Results are complete on the first
+    worker only; the others get None.
+    """
+
+    plan: RunPlan
+    model: VideoTextModel
+    dataset: Dataset
+    batches: Batches
+    workers: Workers
+    registry: Registry
+
+    @property
+    def clips(self) -> Sequence[Clip]:
+        """The gallery, missing clips included."""
+        return self.dataset.clips(self.plan.protocol.test)
+
+    @property
+    def captions(self) -> Sequence[Caption]:
+        """The queries."""
+        return self.dataset.captions(self.plan.protocol.test)
+
+    def encode_clips(self) -> tuple[Features | None, dict[str, str]]:
+        """Features of the clips that can be read, in gallery order, and why the others cannot."""
+        return encode_clips(self.model, self.clips, self.batches, self.workers, self.plan.recipe.evaluation)
+
+    def encode_texts(self) -> Features | None:
+        """Features of all queries, in order."""
+        return encode_texts(self.model, self.captions, self.batches, self.workers, self.plan.recipe.evaluation)
+
+    def score(self, texts: Features | None, clips: Features | None) -> np.ndarray | None:
+        """Similarities ``[texts, clips]``, float64."""
+        budget = self.plan.recipe.evaluation.tile_memory_mb
+        return score_matrix(self.model, texts, clips, self.workers, budget)
+
+    def postprocess(self, scores: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The matrices that text-to-video and video-to-text are counted on."""
+        return make(self.plan.recipe.evaluation.postprocess, "postprocessors", self.registry)(scores, missing)
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What goes into the record: figures, the counts behind them, and what was missing."""
+
+    metrics: Metrics
+    queries: Queries
+    protocol: Protocol
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """A way to score a model."""
+
+    @abstractmethod
+    def evaluate(self, evaluation: Evaluation) -> TaskResult | None:
+        """Run the model over the test split. None on every worker but the first."""

@@ -1,0 +1,203 @@
+"""The training loop: stages of epochs of steps over the global batch."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.engine import checkpoint
+from harness.engine.inputs import Batches, Sample, epoch_order, prefetched
+from harness.engine.optimisation import clip_gradients, freeze, learning_rate, make_optimizer
+from harness.engine.progress import meter
+from harness.engine.randomness import key
+from harness.engine.workers import Workers
+from harness.errors import HarnessError
+from harness.models import Batch, Features, Loss, LossInputs
+from harness.models.assembly import VideoTextModel, build_loss
+from harness.plan.schema import Recipe, Stage
+from harness.plugins import Registry
+
+
+@dataclass
+class Progress:
+    """Where training stands: the next step to do. Saved in every checkpoint."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    damaged: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Trainer:
+    """Everything that the loop needs and that does not change during a run."""
+
+    model: VideoTextModel
+    recipe: Recipe
+    samples: Sequence[Sample]
+    batches: Batches
+    workers: Workers
+    registry: Registry
+    seed: int
+    folder: Path
+    checkpoint_every: int = 0
+    on_step: Callable[[dict[str, Any]], None] = lambda event: None
+
+    def run(self) -> Progress:
+        """Train all stages, continuing from the folder's checkpoint where there is one."""
+        saved = checkpoint.load_checkpoint(self.folder)
+        progress = Progress(**saved["progress"]) if saved else Progress()
+        if saved:
+            self.model.load_state_dict(saved["model"])
+        for index, (name, stage) in enumerate(self.recipe.stages.items()):
+            if index >= progress.stage:
+                self._stage(index, name, stage, progress, saved)
+                saved = None
+        return progress
+
+    def _stage(self, index: int, name: str, stage: Stage, progress: Progress, saved: dict | None) -> None:
+        loss = build_loss(stage.loss, self.registry).to(self.workers.device)
+        if stage.precision == "fp64":
+            loss.double()
+        whole = nn.ModuleDict({"model": self.model, "loss": loss})
+        parameters = [(n.removeprefix("model."), p) for n, p in freeze(whole, [_whole(p) for p in stage.trainable])]
+        optimizer = make_optimizer(stage, parameters, self.registry)
+        if saved and saved["progress"]["stage"] == index and saved.get("optimizer"):
+            optimizer.load_state_dict(saved["optimizer"])
+            loss.load_state_dict(saved["loss"])
+        batch = effective_batch(stage, len(self.samples), self.workers.world)
+        per_epoch = len(self.samples) // batch
+        total = per_epoch * stage.epochs
+        done = progress.epoch * per_epoch + progress.step
+        self.model.train()
+        with meter(f"training {name}", total, done, self.workers.first) as shown:
+            while progress.epoch < stage.epochs:
+                order = epoch_order(len(self.samples), self.seed, name, progress.epoch)
+                jobs = [self._job(name, progress.epoch, order, step, batch) for step in range(progress.step, per_epoch)]
+                for inputs, damaged in prefetched(jobs):
+                    began = time.monotonic()
+                    where = f"at stage {name}, epoch {progress.epoch}, step {progress.step}"
+                    shares = self.workers.gather_objects((inputs.clip_ids, damaged))
+                    for _, share in shares:
+                        progress.damaged.update(share)
+                    clip_ids = [name for names, _ in shares for name in names]
+                    rate = learning_rate(stage.schedule, done, total)
+                    event = self._step(stage, loss, parameters, optimizer, inputs, clip_ids, rate, where)
+                    done += 1
+                    progress.step += 1
+                    progress.seconds += time.monotonic() - began
+                    event.update(stage=name, epoch=progress.epoch, step=done, seconds=progress.seconds)
+                    if self.workers.first:
+                        self.on_step(event)
+                    shown.update(done, f"loss {event['loss']:.4f}")
+                    if self.checkpoint_every and done % self.checkpoint_every == 0:
+                        self._save(progress, optimizer, loss)
+                progress.epoch, progress.step = progress.epoch + 1, 0
+                self._save(progress, optimizer, loss)
+        progress.stage, progress.epoch, progress.step = index + 1, 0, 0
+        self._save(progress, None, None)
+
+    def _job(self, stage: str, epoch: int, order, step: int, batch: int):
+        share = self.workers.share(batch)
+        chosen = [self.samples[int(i)] for i in order[step * batch :][share.start : share.stop]]
+        return lambda: self.batches.training(chosen, self.seed, stage, epoch)
+
+    def _step(
+        self, stage: Stage, loss: Loss, parameters, optimizer, inputs: Batch, clip_ids: list[str], rate: float, where: str
+    ) -> dict[str, Any]:
+        torch.manual_seed(key(self.seed, where, self.workers.rank))
+        value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage.precision)
+        if not torch.isfinite(value):
+            raise HarnessError(
+                f"the loss is {value.item()}, {where}; clips of the batch: {', '.join(inputs.clip_ids[:8])} ...",
+                "look at those clips, lower train.lr, or use precision fp32",
+            )
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        self.workers.average_gradients([p for _, p in parameters])
+        norm = clip_gradients(parameters, stage.clip_grad_norm, where)
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * rate
+        optimizer.step()
+        with torch.no_grad():
+            self.model.backbone.logit_scale.clamp_(max=torch.tensor(stage.max_logit_scale).log().item())
+        return {"loss": value.item(), "grad_norm": norm, "lr": stage.lr * rate}
+
+    def compute_loss(self, loss: Loss, inputs: Batch, clip_ids: Sequence[str], precision: str) -> Tensor:
+        """The loss of the global batch, from this worker's share of it, with exact gradient.
+
+        ``clip_ids`` names the clips of the whole global batch, in the order of the workers.
+        """
+        with autocast(self.workers.device, precision):
+            local = {name: self.model.encode(source) for name, source in inputs.sources.items()}
+        local = {name: f.map(_at_least_float) for name, f in local.items()}
+        features = {name: self.workers.gather_features(f) for name, f in local.items()}
+        numbers = {name: number for number, name in enumerate(clip_ids)}
+        codes = torch.tensor([numbers[name] for name in clip_ids], device=self.workers.device)
+        return loss(
+            LossInputs(
+                features=features,
+                positives=codes[:, None] == codes[None, :],
+                logit_scale=self.model.logit_scale,
+                similarity=lambda text, video: self._similarity(local, features, text, video),
+                batch=inputs,
+                total=self.workers.total,
+            )
+        )
+
+    def _similarity(self, local: dict[str, Features], features: dict[str, Features], text: str, video: str) -> Tensor:
+        if not self.model.temporal.pairwise:
+            return self.model.score(features[text], features[video])
+        # A pairwise head is the expensive part: each worker scores its own texts only.
+        return self.workers.gather(self.model.score(local[text], features[video]))
+
+    def _save(self, progress: Progress, optimizer, loss: Loss | None) -> None:
+        if self.workers.first:
+            checkpoint.save_checkpoint(
+                self.folder,
+                {
+                    "model": self.model.state_dict(),
+                    "optimizer": optimizer.state_dict() if optimizer else None,
+                    "loss": loss.state_dict() if loss else {},
+                    "progress": dict(vars(progress)),
+                },
+            )
+
+
+def effective_batch(stage: Stage, samples: int, world: int) -> int:
+    """The global batch that is really used: no larger than the training set."""
+    batch = min(stage.batch_size, samples)
+    if batch < world:
+        raise HarnessError(f"a batch of {batch} cannot be shared by {world} workers", "use fewer --workers")
+    return batch
+
+
+def autocast(device: torch.device, precision: str):
+    """bf16 arithmetic where it is asked for, or where ``auto`` finds that the device has it."""
+    if precision == "bf16" or (precision == "auto" and has_fast_bf16(device)):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device computes bf16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def _at_least_float(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+def _whole(pattern: str) -> str:
+    """Recipes name the model's parameters without a prefix, and a loss's with ``loss.``."""
+    return pattern if pattern == "*" or pattern.startswith("loss.") else f"model.{pattern}"

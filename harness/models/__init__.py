@@ -1,0 +1,27 @@
+"""The heavy half of the public interface: what a plugin's factories return. Imports torch."""
+
+from harness.models.backbone import Backbone, Preprocess, Tokenizer
+from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
+from harness.models.loss import Loss, LossInputs
+from harness.models.temporal import BuildContext, TemporalModule
+from harness.models.tower import Attention, PatchProjection, TowerBlock, TowerView, full_attention
+
+__all__ = [
+    "Attention",
+    "Backbone",
+    "Batch",
+    "BuildContext",
+    "Encoding",
+    "Features",
+    "Loss",
+    "LossInputs",
+    "PatchProjection",
+    "Preprocess",
+    "TemporalModule",
+    "TextBatch",
+    "Tokenizer",
+    "TowerBlock",
+    "TowerView",
+    "VideoBatch",
+    "full_attention",
+]

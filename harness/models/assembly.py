@@ -1,0 +1,107 @@
+"""Put a model together from a recipe: backbone, temporal module, and the losses that train it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from harness.errors import HarnessError
+from harness.models.backbone import Backbone, Tokenizer
+from harness.models.batch import Features, TextBatch, VideoBatch
+from harness.models.loss import Loss
+from harness.models.temporal import BuildContext, TemporalModule
+from harness.plan.recipe import component
+from harness.plan.schema import Recipe
+from harness.plugins import Registry, load_factory
+
+
+class VideoTextModel(nn.Module):
+    """A backbone run by a temporal module: what is trained, saved and scored."""
+
+    def __init__(self, backbone: Backbone, temporal: TemporalModule) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.temporal = temporal
+
+    @property
+    def tokenizers(self) -> tuple[Tokenizer, ...]:
+        """Every tokenizer whose encodings the parts read, each once."""
+        found = {t.name: t for t in (self.backbone.tokenizer, *self.temporal.tokenizers)}
+        return tuple(found.values())
+
+    def encode(self, source: VideoBatch | TextBatch) -> Features:
+        """Features of clips or of texts."""
+        if isinstance(source, VideoBatch):
+            return self.temporal.encode(self.backbone, source)
+        return self.temporal.encode_text(self.backbone, source)
+
+    def score(self, text: Features, video: Features) -> Tensor:
+        """Similarities ``[texts, videos]``."""
+        return self.temporal.score(text, video)
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The factor between similarities and training logits."""
+        return self.temporal.logit_scale(self.backbone)
+
+
+def build_model(recipe: Recipe, registry: Registry, weights: Path | None = None) -> VideoTextModel:
+    """The model of a recipe, freshly initialised; draws from torch's global random numbers.
+
+    ``weights`` replaces the backbone's own ``weights`` option (weights that a pre-training recipe
+    made).
+    """
+    value = dict(recipe.model.backbone)
+    if weights is not None:
+        value["weights"] = str(weights)
+    backbone = _backbone(value, registry)
+    context = BuildContext(
+        backbone=backbone,
+        frames=recipe.data.frames,
+        text_length=recipe.data.text_length,
+        build_backbone=lambda other: _backbone(other, registry),
+    )
+    temporal = _make(recipe.model.temporal, "temporal modules", TemporalModule, registry, context)
+    return VideoTextModel(backbone, temporal)
+
+
+def build_loss(value: Mapping[str, Any], registry: Registry) -> Loss:
+    return _make(value, "losses", Loss, registry)
+
+
+def build_optimizer(value: Mapping[str, Any], groups: list[dict], registry: Registry) -> torch.optim.Optimizer:
+    return _make(value, "optimizers", torch.optim.Optimizer, registry, groups)
+
+
+def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: Any) -> Any:
+    """Import a component's factory and call it with its options and ``arguments``."""
+    spec, plugin, options = component(value, kind, registry)
+    return load_factory(spec.factory, plugin)(options, *arguments)
+
+
+def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) -> str:
+    """A component with the options that differ from its defaults, such as ``dsl(axis=texts)``."""
+    spec, _, options = component(value, kind, registry)
+    defaults = msgspec.to_builtins(spec.options())
+    given = {k: v for k, v in msgspec.to_builtins(options).items() if v != defaults[k]}
+    return spec.name + (f"({', '.join(f'{k}={v}' for k, v in given.items())})" if given else "")
+
+
+def _backbone(value: Mapping[str, Any], registry: Registry) -> Backbone:
+    return _make(value, "backbones", Backbone, registry)
+
+
+def _make(value: Mapping[str, Any], kind: str, expected: type, registry: Registry, *arguments: Any) -> Any:
+    made = make(value, kind, registry, *arguments)
+    if not isinstance(made, expected):
+        spec, plugin, _ = component(value, kind, registry)
+        raise HarnessError(
+            f"the factory {spec.factory} of plugin {plugin.label} returned a {type(made).__name__}",
+            f"it has to return a {expected.__name__}",
+        )
+    return made

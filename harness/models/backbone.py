@@ -1,0 +1,75 @@
+"""Backbone: an image-text dual tower and what its pixels and words have to look like."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from harness.models.batch import Encoding, Features
+from harness.models.tower import TowerView
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What a tower was trained on. ``mean`` and ``std`` are for pixels in 0..1, RGB."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    fit: Literal["crop", "squash"] = "crop"
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """``encode(texts, length)`` gives tokens and mask ``[B, length]``; ``context`` is its limit."""
+
+    name: str
+    context: int
+    encode: Callable[[Sequence[str], int], Encoding]
+
+
+class Backbone(nn.Module):
+    """An image-text dual tower.
+
+    ``name`` is what the leaderboard prints, ``pretraining`` where its weights come from,
+    ``dim`` the width of the shared space, ``logit_scale`` the learned log of the inverse
+    temperature. ``visual`` is the visual tower as a :class:`TowerView`.
+    """
+
+    name: str
+    pretraining: str
+    dim: int
+    preprocess: Preprocess
+    tokenizer: Tokenizer
+    logit_scale: nn.Parameter
+
+    @property
+    @abstractmethod
+    def visual(self) -> TowerView:
+        """The visual tower taken apart; it shares this module's parameters."""
+
+    @abstractmethod
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Normalised frames ``[N, 3, H, W]`` to projected features ``[N, D]``, not unit length."""
+
+    @abstractmethod
+    def encode_text(self, tokens: Tensor, mask: Tensor) -> Features:
+        """Tokens ``[B, L]`` to projected features; ``pooled [B, D]`` is not unit length."""
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """uint8 frames ``[..., 3, H, W]`` to the tower's input; float frames pass unchanged.
+
+        On the device, from uint8: a quarter of the traffic of sending floats.
+        """
+        if frames.is_floating_point():
+            return frames
+        dtype = self.logit_scale.dtype
+        mean = torch.tensor(self.preprocess.mean, dtype=dtype, device=frames.device).view(3, 1, 1)
+        std = torch.tensor(self.preprocess.std, dtype=dtype, device=frames.device).view(3, 1, 1)
+        return (frames.to(dtype) / 255 - mean) / std

@@ -1,0 +1,126 @@
+"""What flows through a model: batches of clips and texts in, features out.
+
+Batch first; masks are bool with True for what is real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class VideoBatch:
+    """Clips of one batch.
+
+    ``frames`` uint8 or float ``[B, T, 3, H, W]`` (uint8 straight from the cache; the backbone
+    normalises it on the device), ``mask`` bool ``[B, T]``, ``times`` seconds ``[B, T]``.
+    """
+
+    ids: tuple[str, ...]
+    frames: Tensor
+    mask: Tensor
+    times: Tensor
+
+    def to(self, device: torch.device) -> VideoBatch:
+        return replace(
+            self,
+            frames=self.frames.to(device, non_blocking=True),
+            mask=self.mask.to(device, non_blocking=True),
+            times=self.times.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Texts as one tokenizer sees them: ``tokens`` int64 ``[B, L]``, ``mask`` bool ``[B, L]``."""
+
+    tokens: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Texts of one batch, encoded once per tokenizer that the model's parts declare."""
+
+    ids: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    raw: tuple[str, ...]
+    encodings: Mapping[str, Encoding]
+
+    def encoding(self, tokenizer: str) -> Encoding:
+        return self.encodings[tokenizer]
+
+    def to(self, device: torch.device) -> TextBatch:
+        moved = {
+            name: Encoding(e.tokens.to(device, non_blocking=True), e.mask.to(device, non_blocking=True))
+            for name, e in self.encodings.items()
+        }
+        return replace(self, encodings=moved)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Named sources of one training batch; row ``i`` of every source belongs to one sample.
+
+    ``video`` and ``text`` are always there; a method may ask for more (``frame``, ``subtitle``,
+    ``caption``, ``question``, ``answer``).
+    """
+
+    sources: Mapping[str, VideoBatch | TextBatch]
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        return self.sources["video"].ids
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch({name: source.to(device) for name, source in self.sources.items()})
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder makes of a clip or a text.
+
+    ``tokens`` ``[B, N, D]`` with ``mask`` bool ``[B, N]``; ``pooled`` ``[B, D]`` where the module
+    has a single vector for the whole (None where only the tokens mean something).
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    pooled: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def vector(self) -> Tensor:
+        """The pooled vector ``[B, D]``; a module that scores by tokens does not have one."""
+        assert self.pooled is not None, "these features have no pooled vector"
+        return self.pooled
+
+    def map(self, change) -> Features:
+        """Apply ``change`` to every tensor (moving, slicing, concatenating)."""
+        pooled = None if self.pooled is None else change(self.pooled)
+        return Features(change(self.tokens), change(self.mask), pooled)
+
+    def __getitem__(self, rows) -> Features:
+        return self.map(lambda tensor: tensor[rows])
+
+
+def concatenate(parts: list[Features]) -> Features:
+    """Stack features of consecutive batches; token counts may differ and are padded (mask False)."""
+    longest = max(part.tokens.shape[1] for part in parts)
+    tokens = torch.cat([_pad(part.tokens, longest) for part in parts])
+    mask = torch.cat([_pad(part.mask, longest) for part in parts])
+    pooled = None if parts[0].pooled is None else torch.cat([part.pooled for part in parts])
+    return Features(tokens, mask, pooled)
+
+
+def _pad(tensor: Tensor, length: int) -> Tensor:
+    short = length - tensor.shape[1]
+    if short == 0:
+        return tensor
+    return torch.cat([tensor, tensor.new_zeros((tensor.shape[0], short, *tensor.shape[2:]))], dim=1)

@@ -1,0 +1,1 @@
+"""From recipes to a run plan. Nothing here imports torch."""

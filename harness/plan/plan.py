@@ -1,0 +1,220 @@
+"""RunPlan: everything a run is made of, as plain JSON.
+
+The plan is printed by ``--dry-run``, saved in the run folder, sent to every worker and hashed. Two
+runs with the same digest and seed are the same run, wherever their files lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness import __version__, places
+from harness.errors import HarnessError
+from harness.plan import recipe as recipes
+from harness.plan.recipe import Layers
+from harness.plan.schema import Recipe
+from harness.plugins import Registry
+from harness.results.digest import digest, sha256_file
+from harness.specs import DatasetSpec, MethodSpec, ProtocolSpec
+
+
+class Protocol(msgspec.Struct, frozen=True, kw_only=True):
+    """The chosen protocol, with the training split actually used."""
+
+    name: str
+    train: str
+    test: str
+    query_unit: str
+    n_queries: int
+    n_gallery: int
+    texts_hash: str
+
+
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A resolved run. ``versions`` maps each plugin that takes part to its version."""
+
+    method: str
+    dataset: str
+    task: str
+    protocol: Protocol
+    seed: int
+    recipe: Recipe
+    versions: dict[str, str]
+    data_root: str
+    use_cache: bool = True
+    pretraining: RunPlan | None = None
+    weights_sha256: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what decides the result: not the seed, not where files lie."""
+        values = msgspec.to_builtins(self)
+        for place in ("seed", "data_root", "use_cache", "versions"):
+            del values[place]
+        if "weights" in values["recipe"]["model"]["backbone"]:
+            values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
+        values["pretraining"] = self.pretraining.digest if self.pretraining else ""
+        return digest(values)
+
+    @property
+    def name(self) -> str:
+        """The run folder's name."""
+        return f"{self.method}-{self.dataset}-{self.digest[:12]}-s{self.seed}"
+
+    def to_json(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    method: str
+    dataset: str
+    task: str = "retrieval"
+    seed: int = 0
+    data_root: str | None = None
+    backbone: str = ""
+    weights: str = ""
+    protocol: str = ""
+    postprocess: str = ""
+    recipe_file: str = ""
+    settings: tuple[str, ...] = field(default_factory=tuple)
+    use_cache: bool = True
+
+
+def load_plan(path: Path) -> RunPlan:
+    """A saved plan; one written by another version of the format is an error."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunPlan, strict=True)
+    except OSError as error:
+        raise HarnessError(f"no plan at {path}: {error.strerror}", "give a run folder made by `harness run`") from error
+    except msgspec.DecodeError as error:
+        raise HarnessError(f"{path} is not a plan of this version: {error}", "run the method again") from error
+
+
+def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
+    """Resolve a request, and refuse what cannot work, before anything heavy is imported."""
+    method, _ = registry.find("methods", request.method)
+    dataset, _ = registry.find("datasets", request.dataset)
+    layers = Layers()
+    recipes.read_layer(layers, method.recipe)
+    if dataset.recipe:
+        recipes.read_layer(layers, dataset.recipe)
+    if dataset.name in method.recipes:
+        recipes.read_layer(layers, method.recipes[dataset.name])
+    if request.recipe_file:
+        recipes.read_layer(layers, request.recipe_file)
+    _lay_options(layers, request)
+    recipe = recipes.resolve(layers, registry)
+    _check_task(method, request.task, registry)
+    return _plan(method.name, dataset, recipe, request, registry), layers
+
+
+def _lay_options(layers: Layers, request: Request) -> None:
+    for option, path, value in (
+        ("--backbone", ("model", "backbone", "name"), request.backbone),
+        ("--weights", ("model", "backbone", "weights"), request.weights and str(Path(request.weights).resolve())),
+        ("--protocol", ("data", "protocol"), request.protocol),
+        ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
+    ):
+        if value:
+            tree: Any = value
+            for part in reversed(path):
+                tree = {part: tree}
+            layers.lay(tree, {path: option})
+    for assignment in request.settings:
+        layers.set(assignment)
+
+
+def _check_task(method: MethodSpec, task: str, registry: Registry) -> None:
+    spec, _ = registry.find("tasks", task)
+    lacking = [need for need in spec.needs if need not in method.offers]
+    if lacking:
+        able = [m.name for m, _ in registry.specs("methods") if set(spec.needs) <= set(m.offers)]
+        raise HarnessError(
+            f"method '{method.name}' cannot do the task '{spec.name}': it does not offer {', '.join(lacking)}",
+            f"methods that can: {', '.join(able) or 'none installed'}",
+        )
+
+
+def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, registry: Registry) -> RunPlan:
+    backbone, _ = registry.find("backbones", recipe.model.backbone["name"])
+    weights = recipe.model.backbone.get("weights", "")
+    if weights and not Path(weights).is_file():
+        raise HarnessError(f"the weights file {weights} does not exist", "check --weights")
+    pretraining = None
+    if backbone.pretraining and not weights:
+        pretraining = _pretraining_plan(backbone.name, backbone.pretraining, request, registry)
+    return RunPlan(
+        method=method,
+        dataset=dataset.name,
+        task=request.task,
+        protocol=_protocol(dataset, recipe),
+        seed=request.seed,
+        recipe=recipe,
+        versions=_versions(recipe, dataset.name, request.task, registry),
+        data_root=str(_data_root(dataset, request.data_root)),
+        use_cache=request.use_cache,
+        pretraining=pretraining,
+        weights_sha256=sha256_file(weights) if weights else "",
+    )
+
+
+def _pretraining_plan(backbone: str, resource: str, request: Request, registry: Registry) -> RunPlan:
+    """The plan that makes a backbone's weights: a recipe that also names its data set.
+
+    Its seed is fixed, so that every run starts from the same weights.
+    """
+    layers = Layers()
+    recipes.read_layer(layers, resource)
+    own, layers = layers, Layers()
+    dataset, _ = registry.find("datasets", own.values.pop("dataset", ""))
+    if dataset.recipe:
+        recipes.read_layer(layers, dataset.recipe)
+    layers.lay(own.values, own.origins)
+    inner = Request(method=backbone, dataset=dataset.name, task=request.task, use_cache=request.use_cache)
+    return _plan(backbone, dataset, recipes.resolve(layers, registry), inner, registry)
+
+
+def _protocol(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
+    wanted = recipe.data.protocol
+    known: dict[str, ProtocolSpec] = {protocol.name: protocol for protocol in dataset.protocols}
+    if wanted and wanted not in known:
+        raise HarnessError(f"data set '{dataset.name}' has no protocol '{wanted}'", f"known: {', '.join(known)}")
+    chosen = known[wanted] if wanted else dataset.default_protocol
+    return Protocol(
+        name=chosen.name,
+        train=recipe.data.train_split or chosen.train,
+        test=chosen.test,
+        query_unit=chosen.query_unit,
+        n_queries=chosen.n_queries,
+        n_gallery=chosen.n_gallery,
+        texts_hash=chosen.texts_hash,
+    )
+
+
+def _data_root(dataset: DatasetSpec, given: str | None) -> Path:
+    if dataset.generated:
+        base = Path(given) if given else places.cache_root() / "data"
+        return base / f"{dataset.name}-{dataset.fingerprint}"
+    return places.data_root(dataset.name, given)
+
+
+def _versions(recipe: Recipe, dataset: str, task: str, registry: Registry) -> dict[str, str]:
+    names = [
+        ("datasets", dataset),
+        ("tasks", task),
+        ("backbones", recipe.model.backbone["name"]),
+        ("temporal modules", recipe.model.temporal["name"]),
+        ("postprocessors", recipe.evaluation.postprocess["name"]),
+        *(("losses", stage.loss["name"]) for stage in recipe.stages.values()),
+        *(("optimizers", stage.optimizer["name"]) for stage in recipe.stages.values()),
+    ]
+    used = {plugin.label: plugin for plugin in (registry.find(kind, name)[1] for kind, name in names)}
+    versions = {f"{p.distribution}:{p.name}": p.version for p in used.values()}
+    return {"harness": __version__, **dict(sorted(versions.items()))}

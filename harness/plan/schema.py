@@ -1,0 +1,103 @@
+"""The typed form of a recipe: what may stand in it, with unit and default.
+
+Every default is here and nowhere else. A component (``model.temporal``, ``train.loss`` ...) is a
+mapping with a ``name``; its other keys are that component's own options and are checked against
+them by :mod:`harness.plan.recipe`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+NotNegativeFloat = Annotated[float, Meta(ge=0)]
+
+#: ``{"name": "info_nce", ...options}``.
+Component = dict[str, Any]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Model(_Section):
+    """What is built."""
+
+    backbone: Component
+    temporal: Component
+
+
+class Data(_Section):
+    """What is read, and how a clip becomes frames."""
+
+    protocol: str = ""  # the data set's own default where empty
+    train_split: str = ""  # the protocol's where empty
+    options: dict[str, Any] = {}  # the data set's own options
+    frames: Positive = 12  # per clip, at most
+    sampling: Literal["uniform", "fps"] = "uniform"
+    fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps
+    jitter: bool = False  # draw the training frames anew in each epoch ...
+    candidates: Positive = 24  # ... out of this many evenly spaced ones, which are cached
+    image_size: NotNegative = 0  # pixels a side; 0: the backbone's own
+    fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
+    text_length: Positive = 32  # tokens, start and end included
+    captions: Literal["each", "one_per_clip"] = "one_per_clip"  # what one training sample is
+    sources: tuple[str, ...] = ("video", "text")  # what a training batch holds
+
+
+class Group(_Section):
+    """Parameters whose names match a pattern, and what differs for them. The first match wins."""
+
+    match: tuple[str, ...]  # shell patterns on parameter names
+    lr_scale: NotNegativeFloat = 1.0
+    weight_decay: NotNegativeFloat | None = None
+
+
+class Schedule(_Section):
+    """The learning rate over the steps of a stage."""
+
+    name: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Share = 0.1  # share of the steps
+
+
+class Stage(_Section):
+    """One stage of training. ``train`` in a recipe holds what all stages share."""
+
+    epochs: Positive = 5
+    batch_size: Positive = 128  # global, over all workers
+    lr: NotNegativeFloat = 1e-5
+    weight_decay: NotNegativeFloat = 0.05
+    no_decay: tuple[str, ...] = ()  # name patterns without decay, beside the rule below
+    decay_vectors: bool = False  # whether biases, norms and other 1-d parameters decay too
+    optimizer: Component = {"name": "adamw"}
+    schedule: Schedule = Schedule()
+    groups: tuple[Group, ...] = ()
+    trainable: tuple[str, ...] = ("*",)  # name patterns; everything else is frozen
+    loss: Component = {"name": "info_nce"}
+    clip_grad_norm: NotNegativeFloat = 1.0  # 0: no clipping
+    max_logit_scale: Annotated[float, Meta(gt=0)] = 100.0  # the factor, not its logarithm
+    precision: Literal["auto", "fp32", "bf16", "fp64"] = "auto"
+
+
+class Evaluation(_Section):
+    """How a trained model is scored."""
+
+    batch_size: Positive = 64  # clips or texts encoded at once
+    tile_memory_mb: Positive = 256  # of scores at once, where a pair has to be scored as a pair
+    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    postprocess: Component = {"name": "none"}
+    selection: Literal["last"] = "last"
+
+
+class Recipe(_Section):
+    """A whole recipe, resolved."""
+
+    model: Model
+    data: Data = Data()
+    stages: dict[str, Stage]
+    evaluation: Evaluation = Evaluation()

@@ -1,0 +1,78 @@
+"""YAML read strictly, with the line of every value.
+
+PyYAML's safe loader reads ``1e-7`` as a string and ``on`` as True, and keeps the last of two equal
+keys. Recipes are read by the YAML 1.2 core rules instead, and every leaf remembers where it stood.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import HarnessError
+
+#: ``("train", "lr")`` to ``"recipes/base.yaml:12"``.
+Origins = dict[tuple[str, ...], str]
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """The safe loader with YAML 1.2's idea of booleans, numbers and null."""
+
+
+_CoreLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+):
+    _CoreLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else list(_first)
+    )
+
+
+def parse_scalar(text: str) -> Any:
+    """The value of a ``--set`` argument: any YAML 1.2 scalar or flow collection."""
+    return yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - a subclass of the safe loader
+
+
+def read(path: Path, shown: str) -> tuple[dict[str, Any], Origins]:
+    """A recipe file as values and the origin of each leaf; ``shown`` is its name in messages."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HarnessError(f"cannot read recipe {shown}: {error.strerror}", "check the path") from error
+    try:
+        loader = _CoreLoader(text)
+        node = loader.get_single_node()
+        values = {} if node is None else loader.construct_document(node)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        raise HarnessError(f"recipe {shown}{line}: {problem}", "fix the YAML there") from error
+    if not isinstance(values, dict):
+        raise HarnessError(f"recipe {shown} is not a mapping of settings", "start it with `model:` or `train:`")
+    origins: Origins = {}
+    if node is not None:
+        _note(node, (), shown, origins)
+    return values, origins
+
+
+def _note(node: yaml.Node, path: tuple[str, ...], shown: str, origins: Origins) -> None:
+    here = f"{shown}:{node.start_mark.line + 1}"
+    if not isinstance(node, yaml.MappingNode) or not node.value:
+        origins[path] = here
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise HarnessError(
+                f"recipe {shown}:{key.start_mark.line + 1}: '{'.'.join((*path, key.value))}' is given twice",
+                "keep one of the two lines",
+            )
+        seen.add(key.value)
+        _note(value, (*path, key.value), shown, origins)

@@ -1,0 +1,193 @@
+"""Find plugins, isolate the broken ones, look components up by name.
+
+Every plugin arrives by an entry point of the group ``harness.plugins``, the built-in ones too.
+Each is loaded in a try of its own, because one broken distribution must not take the host down.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from harness import hookspecs, specs
+from harness.errors import HarnessError
+
+GROUP = "harness.plugins"
+
+#: Kinds of component: how messages and ``harness list`` call them, the hook, the spec's class.
+KINDS: dict[str, tuple[str, type]] = {
+    "methods": ("harness_methods", specs.MethodSpec),
+    "datasets": ("harness_datasets", specs.DatasetSpec),
+    "backbones": ("harness_backbones", specs.BackboneSpec),
+    "temporal modules": ("harness_temporal_modules", specs.TemporalModuleSpec),
+    "losses": ("harness_losses", specs.LossSpec),
+    "optimizers": ("harness_optimizers", specs.OptimizerSpec),
+    "tasks": ("harness_tasks", specs.TaskSpec),
+    "postprocessors": ("harness_postprocessors", specs.PostprocessorSpec),
+}
+
+
+@dataclass
+class Plugin:
+    """One entry point: where it came from, and what is wrong with it (``problem``), if anything."""
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    module: Any = None
+    problem: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+@dataclass
+class Registry:
+    """Every plugin that was found, and every component that the healthy ones declare."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
+    components: dict[str, dict[str, list[tuple[Any, Plugin]]]] = field(default_factory=dict)
+
+    def add(self, plugin: Plugin) -> None:
+        """Register a loaded plugin; on any problem note it on the plugin and go on."""
+        self.plugins.append(plugin)
+        if not plugin.problem:
+            plugin.problem = _problem_of(plugin.module)
+        if not plugin.problem:
+            self.manager.register(plugin.module, f"{plugin.distribution}:{plugin.name}")
+            for kind, (hook, spec_class) in KINDS.items():
+                self._collect(plugin, kind, hook, spec_class)
+
+    def _collect(self, plugin: Plugin, kind: str, hook: str, spec_class: type) -> None:
+        implementation = getattr(plugin.module, hook, None)
+        if implementation is None or plugin.problem:
+            return
+        try:
+            declared = list(implementation())
+        except Exception as error:  # a stranger's code: anything may come out of it
+            plugin.problem = f"{hook}() failed: {type(error).__name__}: {error}"
+            return
+        for spec in declared:
+            if not isinstance(spec, spec_class):
+                plugin.problem = (
+                    f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
+                )
+                return
+        for spec in declared:
+            for name in (spec.name, *spec.aliases):
+                self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
+
+    def specs(self, kind: str) -> list[tuple[Any, Plugin]]:
+        """All components of a kind with their plugins, by name, each once (not per alias)."""
+        found = self.components.get(kind, {})
+        return [pair for name in sorted(found) for pair in found[name] if pair[0].name == name]
+
+    def find(self, kind: str, name: str) -> tuple[Any, Plugin]:
+        """The component of that name or alias; unknown and ambiguous names are errors."""
+        found = self.components.get(kind, {}).get(name, [])
+        if not found:
+            raise self._unknown(kind, name)
+        if len(found) > 1:
+            owners = " and ".join(plugin.label for _, plugin in found)
+            raise HarnessError(
+                f"{singular(kind)} '{name}' is declared twice, by {owners}",
+                "uninstall one of the two distributions, or rename it in one of them",
+            )
+        return found[0]
+
+    def _unknown(self, kind: str, name: str) -> HarnessError:
+        known = sorted(self.components.get(kind, {}))
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+        broken = [plugin for plugin in self.plugins if plugin.problem]
+        if broken:
+            hint += f" ({len(broken)} plugin(s) failed to load: see `harness plugins`)"
+        return HarnessError(f"unknown {singular(kind)} '{name}'", hint)
+
+    def conflicts(self) -> list[str]:
+        """One line for each name that two plugins declare."""
+        return [
+            f"{singular(kind)} '{name}' is declared by " + " and ".join(p.label for _, p in found)
+            for kind, names in sorted(self.components.items())
+            for name, found in sorted(names.items())
+            if len(found) > 1
+        ]
+
+    def emit(self, event: str, payload: dict) -> None:
+        """Tell every observer; see :func:`harness.hookspecs.harness_run_event`."""
+        self.manager.hook.harness_run_event(event=event, payload=payload)
+
+
+def singular(kind: str) -> str:
+    """``"losses"`` to ``"loss"``, for messages."""
+    return kind[:-2] if kind == "losses" else kind[:-1]
+
+
+@cache
+def registry() -> Registry:
+    """The registry of this process, made on first use."""
+    return discover(entry_points(group=GROUP))
+
+
+def discover(found: Iterable[EntryPoint]) -> Registry:
+    """Load the given entry points, each in isolation, in the order of their names."""
+    result = Registry()
+    for entry in sorted(found, key=lambda entry: (entry.name, entry.value)):
+        plugin = Plugin(
+            entry.name,
+            entry.dist.name if entry.dist else "unknown",
+            entry.dist.version if entry.dist else "?",
+            entry.value,
+        )
+        try:
+            plugin.module = entry.load()
+        except Exception as error:  # a stranger's import: anything may come out of it
+            plugin.problem = f"import failed: {type(error).__name__}: {error}"
+        result.add(plugin)
+    return result
+
+
+def load_factory(path: str, owner: Plugin) -> Callable:
+    """The callable behind ``"package.module:name"``, or an error that names its plugin."""
+    module_name, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise HarnessError(
+            f"plugin {owner.label} names the factory '{path}', which cannot be imported: {error}",
+            "fix the spec's factory string, or reinstall the plugin",
+        ) from error
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("harness")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _problem_of(module: Any) -> str:
+    """What is wrong with a plugin, tried on a manager of its own; empty when nothing is."""
+    low, high = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
+    if not low <= hookspecs.API_VERSION <= high:
+        return f"written for hook API {low}..{high}, this harness has {hookspecs.API_VERSION}"
+    trial = _manager()
+    try:
+        trial.register(module)
+    except pluggy.PluginValidationError as error:
+        return " ".join(str(error).split())
+    known = [name for name in dir(hookspecs) if name.startswith("harness_")]
+    for caller in trial.get_hookcallers(module) or []:
+        if not caller.has_spec():
+            near = difflib.get_close_matches(caller.name, known, n=1)
+            return f"unknown hook '{caller.name}'" + (f", did you mean {near[0]}?" if near else "")
+    return ""

@@ -1,0 +1,1 @@
+"""Ranks, statistics, records and the tables made from them. Nothing here imports torch."""

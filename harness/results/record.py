@@ -1,0 +1,365 @@
+"""The record of one evaluated run: everything a table shows and everything needed to check it.
+
+A record is a JSON file of a few kilobytes that reads well in a pull request. It keeps the counts
+of every query (see :mod:`harness.results.ranks`), so each printed number can be computed again.
+Not covered: how the numbers were obtained, and how tables are laid out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from harness.errors import HarnessError
+from harness.results.digest import readable_json
+
+TiePolicy = Literal["average", "optimistic", "pessimistic", "average_ce"]
+V2TProtocol = Literal["caption_rank", "group_rank"]
+QueryUnit = Literal["sentence", "paragraph"]
+HashStatus = Literal["verified", "unverified", "computed"]
+Selection = Literal["last", "val", "test", "unknown"]
+
+DIRECTIONS = ("t2v", "v2t")
+FIGURES = ("R@1", "R@5", "R@10", "MdR", "MnR")
+
+# Method and data set are folder and file names too, so they must be harmless as such.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEX = re.compile(r"[0-9a-f]{12,64}")
+
+
+class Protocol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which queries were asked of which gallery.
+
+    ``ids_texts_hash`` comes from :func:`harness.results.digest.texts_hash`; ``hash_status`` is
+    ``verified`` when the data set states the hash and it agrees, ``computed`` when it states
+    none, ``unverified`` when nobody looked. ``v2t`` is the definition of a video-to-text rank.
+    """
+
+    name: str
+    query_unit: QueryUnit
+    n_queries: int
+    n_gallery: int
+    ids_texts_hash: str = ""
+    hash_status: HashStatus = "unverified"
+    v2t: V2TProtocol = "caption_rank"
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a protocol needs a name")
+        if self.n_queries < 1 or self.n_gallery < 1:
+            raise ValueError("n_queries and n_gallery count from 1")
+        if not self.ids_texts_hash and self.hash_status != "unverified":
+            raise ValueError(f"hash_status is {self.hash_status} but there is no hash")
+
+
+class QueryCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The counts of all queries of one direction, in the order of the protocol.
+
+    ``better``: integers separated by single spaces, one per query. ``tied``: query index to
+    count, only where more than the ground truth itself ties. ``gallery``: entries ranked.
+    """
+
+    better: str
+    gallery: int
+    tied: dict[int, int] = {}
+
+    def __post_init__(self) -> None:
+        try:
+            better = self.better_list()
+        except ValueError as error:
+            raise ValueError("better must be integers separated by spaces") from error
+        if not better:
+            raise ValueError("there is no query")
+        if len(better) != len(self):
+            raise ValueError("better must be separated by single spaces")
+        if min(better) < 0 or max(better) >= self.gallery:
+            raise ValueError(f"better must lie in 0..{self.gallery - 1} for this gallery")
+        for index, count in self.tied.items():
+            if not 0 <= index < len(better):
+                raise ValueError(f"tied names query {index} of {len(better)}")
+            if count < 2 or better[index] + count > self.gallery:
+                raise ValueError(f"tied is {count} for query {index}, which cannot be")
+
+    @classmethod
+    def of(cls, better: Sequence[int], tied: Sequence[int], gallery: int) -> QueryCounts:
+        """Pack one ``better`` and one ``tied`` (>= 1) per query."""
+        assert len(better) == len(tied)
+        return cls(
+            better=" ".join(map(str, better)),
+            gallery=gallery,
+            tied={index: count for index, count in enumerate(tied) if count > 1},
+        )
+
+    def better_list(self) -> list[int]:
+        """``better`` of each query."""
+        return list(map(int, self.better.split()))
+
+    def tied_list(self) -> list[int]:
+        """``tied`` of each query, the ground truth included."""
+        return [self.tied.get(index, 1) for index in range(len(self))]
+
+    def __len__(self) -> int:
+        return self.better.count(" ") + 1
+
+
+class Queries(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The counts of both directions."""
+
+    t2v: QueryCounts
+    v2t: QueryCounts
+
+
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Figures by name: recalls in percent, ``MdR`` and ``MnR`` as 1-based ranks.
+
+    ``contrasts`` holds further accuracies in percent, e.g. of telling a clip from its reverse.
+    """
+
+    t2v: dict[str, float] = {}
+    v2t: dict[str, float] = {}
+    contrasts: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        for name, value in [*self.t2v.items(), *self.v2t.items(), *self.contrasts.items()]:
+            if name in ("MdR", "MnR"):
+                if value < 1.0:
+                    raise ValueError(f"{name} is {value}, but ranks count from 1")
+            elif not 0.0 <= value <= 100.0:
+                raise ValueError(f"{name} is {value}, not a percentage")
+
+
+class MissingClip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A clip that could not be used, and why (``not found``, ``cannot decode: ...``)."""
+
+    id: str
+    reason: str
+
+
+class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The clips that training skipped and those that evaluation ranked last."""
+
+    train: tuple[MissingClip, ...] = ()
+    test: tuple[MissingClip, ...] = ()
+
+
+class TrainCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Samples that one pass over the training data uses, and how many it had to skip."""
+
+    samples: int
+    skipped: int = 0
+
+
+class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One method on one data set with one seed.
+
+    Units: ``train_seconds`` s of wall clock, ``gpu_hours`` h, ``peak_memory_mb`` MiB of the
+    busiest worker, ``resolution`` pixels, ``text_length`` tokens, ``batch_size`` over all
+    workers. A published row has no counts, no digest and a ``source``; its unknowns are None.
+    """
+
+    schema: Literal[1] = 1
+    kind: Literal["measured", "published"] = "measured"
+    # identity
+    method: str
+    dataset: str
+    task: str
+    protocol: Protocol
+    postprocess: str = "none"
+    ties: TiePolicy = "average"
+    train_split: str = "unknown"
+    selection: Selection = "unknown"
+    # outcome
+    metrics: Metrics
+    queries: Queries | None = None
+    missing: Missing = Missing()
+    train: TrainCount | None = None
+    # disclosed
+    backbone: str | None = None
+    pretraining: str | None = None
+    parameters: int | None = None
+    frames: int | None = None
+    resolution: int | None = None
+    text_length: int | None = None
+    batch_size: int | None = None
+    world_size: int | None = None
+    train_seconds: float | None = None
+    gpu_hours: float | None = None
+    peak_memory_mb: float | None = None
+    # provenance
+    recipe_digest: str = ""
+    plan_digest: str = ""
+    seed: int | None = None
+    versions: dict[str, str] = {}
+    checkpoint_sha256: str | None = None
+    commit: str | None = None
+    dirty: bool = False
+    environment: dict[str, str] = {}
+    created: str = ""
+    source: str = ""
+    confidence: Literal["", "read", "recalled"] = ""
+
+    def __post_init__(self) -> None:
+        for what in ("method", "dataset"):
+            name = getattr(self, what)
+            if not _NAME.fullmatch(name) or name.lower() == "readme":
+                raise ValueError(f"{what} {name!r} cannot be used as a file name")
+        if not (self.postprocess.strip() and self.task.strip() and self.train_split.strip()):
+            raise ValueError("postprocess, task and train_split must not be empty")
+        if self.created:
+            datetime.fromisoformat(self.created)
+        if self.kind == "published":
+            if not (self.source and self.confidence):
+                raise ValueError("a published row needs its source and read or recalled")
+        else:
+            self._check_measured()
+
+    def _check_measured(self) -> None:
+        """What a measured row may never lack: counts that fit the protocol, figures, identity."""
+        if self.queries is None:
+            raise ValueError("a measured row needs the counts of its queries")
+        if not _HEX.fullmatch(self.recipe_digest) or self.seed is None or not self.created:
+            raise ValueError("a measured row needs recipe_digest (hex), seed and created")
+        asked, gallery = len(self.queries.t2v), self.queries.t2v.gallery
+        if (asked, gallery) != (self.protocol.n_queries, self.protocol.n_gallery):
+            raise ValueError(
+                f"the counts are of {asked} queries x {gallery} videos, the protocol has "
+                f"{self.protocol.n_queries} x {self.protocol.n_gallery}"
+            )
+        back = self.queries.v2t
+        entries = asked if self.protocol.v2t == "caption_rank" else len(back)
+        if back.gallery != entries:
+            raise ValueError(
+                f"the video-to-text gallery is {back.gallery}, but {self.protocol.v2t} has {entries}"
+            )
+        for direction in DIRECTIONS:
+            lacking = [name for name in FIGURES if name not in getattr(self.metrics, direction)]
+            if lacking:
+                raise ValueError(f"metrics.{direction} lacks {', '.join(lacking)}")
+
+
+class HardKey(NamedTuple):
+    """What two rows must share to stand in one table."""
+
+    dataset: str
+    task: str
+    protocol: str
+    ids_texts_hash: str
+    n_queries: int
+    n_gallery: int
+    query_unit: str
+    v2t: str
+    postprocess: str
+    ties: str
+
+
+class Section(NamedTuple):
+    """What two rows must share to be ranked against each other inside a table."""
+
+    train_split: str
+    selection: str
+
+
+def hard_key(record: ResultRecord) -> HardKey:
+    """The table a record belongs to."""
+    protocol = record.protocol
+    return HardKey(
+        dataset=record.dataset,
+        task=record.task,
+        protocol=protocol.name,
+        ids_texts_hash=protocol.ids_texts_hash,
+        n_queries=protocol.n_queries,
+        n_gallery=protocol.n_gallery,
+        query_unit=protocol.query_unit,
+        v2t=protocol.v2t,
+        postprocess=record.postprocess,
+        ties=record.ties,
+    )
+
+
+def section(record: ResultRecord) -> Section:
+    """The part of its table a record belongs to."""
+    return Section(record.train_split, record.selection)
+
+
+def record_path(leaderboards: str | os.PathLike[str], record: ResultRecord) -> Path:
+    """Where a measured record is kept: ``results/<dataset>/<method>/<key>.json``.
+
+    The key is made of recipe digest, seed and post-processing, so a rerun takes its
+    predecessor's place. Raises HarnessError for a published row, which has no file of its own.
+    """
+    if record.kind != "measured":
+        raise HarnessError(
+            f"{record.method} on {record.dataset} is a published row and has no record file",
+            "published rows are kept with their sources, not under results",
+        )
+    key = f"{record.recipe_digest[:12]}-s{record.seed}"
+    if record.postprocess != "none":
+        key += "-" + re.sub(r"[^a-z0-9.]+", "-", record.postprocess.lower()).strip("-.")
+    return Path(leaderboards) / "results" / record.dataset / record.method / f"{key}.json"
+
+
+def dumps(record: ResultRecord) -> str:
+    """The text of a record's file: sorted keys, two spaces of indent, newline at the end."""
+    return readable_json(msgspec.to_builtins(record, str_keys=True))
+
+
+def write(record: ResultRecord, path: str | os.PathLike[str]) -> Path:
+    """Write a record, all or nothing, in place of an earlier one of the same run.
+
+    Raises HarnessError, and leaves the file alone, when ``path`` holds a record that belongs to
+    another table or section: replacing it would drop a row that this one does not stand for.
+    """
+    path = Path(path)
+    if path.exists():
+        before = load(path)
+        for old, new in zip(_place(before), _place(record), strict=True):
+            if old != new:
+                raise HarnessError(
+                    f"{path} holds a result with {old[0]} {old[1]!r}, this one has {new[1]!r}",
+                    "move or delete the old file if it is obsolete",
+                )
+    write_atomically(path, dumps(record))
+    return path
+
+
+def load(path: str | os.PathLike[str]) -> ResultRecord:
+    """Read a record strictly.
+
+    Raises HarnessError that names the file and, as a JSON path, the place in it.
+    """
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=ResultRecord)
+    except OSError as error:
+        raise HarnessError(f"cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HarnessError(
+            f"{path} is not a result record: {error}",
+            "restore the file, or delete it and run the evaluation again",
+        ) from error
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text so that a reader sees the old or the new file, never a part of one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name tells concurrent writers apart; open() rather than mkstemp keeps the usual mode.
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        with open(draft, "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _place(record: ResultRecord) -> Iterable[tuple[str, object]]:
+    """Everything that decides where a record is shown, by name."""
+    return [*hard_key(record)._asdict().items(), *section(record)._asdict().items()]

@@ -1,0 +1,50 @@
+"""Closed-form intervals over queries, and the spread over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """Both ends in percent."""
+
+    low: float
+    high: float
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation over ``n`` seeds; ``spread`` is 0 when n is 1."""
+
+    mean: float
+    spread: float
+    n: int
+
+
+def wilson(hits: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion ``hits / n``, in percent.
+
+    It answers "how far could R@k be on other queries drawn like these", stays inside 0 and 100
+    and is not empty at either end. E. B. Wilson, J. Am. Stat. Assoc. 22 (1927), p. 209.
+    """
+    assert n > 0 and 0 <= hits <= n and 0.0 < confidence < 1.0
+    z = statistics.NormalDist().inv_cdf(0.5 + confidence / 2.0)
+    share = hits / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 100.0 / (1 + z * z / n)
+    return Interval(max(0.0, (centre - half) * scale), min(100.0, (centre + half) * scale))
+
+
+def recall_interval(percent: float, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's interval of a recall given in percent of ``n`` queries."""
+    return wilson(round(percent * n / 100.0), n, confidence)
+
+
+def over_seeds(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation (divisor n - 1) of one figure over several seeds."""
+    assert len(values) > 0
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return Spread(statistics.fmean(values), spread, len(values))

@@ -1,0 +1,165 @@
+"""What plugins declare: frozen data, never live objects.
+
+A spec names a factory as ``"package.module:callable"``. Listing a hundred components therefore
+imports none of them; the factory is imported when a run asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of a component's options: subclass it with typed fields and defaults.
+
+    A recipe's values are converted strictly, so a misspelt or mistyped option is an error that
+    names its path before anything heavy is imported.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """What every component says about itself.
+
+    ``factory`` is ``"package.module:callable"``; ``aliases`` are the papers' own names for it;
+    ``options`` is the :class:`Options` subclass that the factory receives an instance of.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    aliases: tuple[str, ...] = ()
+    options: type[Options] = Options
+    paper: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec(ComponentSpec):
+    """An image-text dual tower; ``factory(options) -> harness.models.Backbone``.
+
+    ``variant_option`` is the option that the part after the slash fills in ``--backbone
+    open_clip/ViT-H-14``. ``pretraining`` is a recipe (``"package:path.yaml"``) that makes this
+    backbone's weights; it is run once and its result kept in the cache folder.
+    """
+
+    variant_option: str = ""
+    pretraining: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalModuleSpec(ComponentSpec):
+    """How a backbone is run over a clip; ``factory(options, context) -> TemporalModule``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec(ComponentSpec):
+    """A training objective; ``factory(options) -> harness.models.Loss``.
+
+    ``sources`` are the batch sources whose features it reads.
+    """
+
+    sources: tuple[str, ...] = ("video", "text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(ComponentSpec):
+    """An update rule; ``factory(options, groups) -> torch.optim.Optimizer``.
+
+    ``groups`` is a list of torch parameter groups, each with ``params``, ``lr`` and
+    ``weight_decay``; the engine sets ``lr`` before every step from the schedule.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostprocessorSpec(ComponentSpec):
+    """A change of test scores that uses more than the pair itself, such as dual softmax.
+
+    ``factory(options) -> callable``; called with scores ``[texts, videos]`` (float64 numpy) and
+    ``missing`` (bool ``[videos]``, clips whose column means nothing), it returns the pair of
+    matrices that text-to-video and video-to-text ranks are counted on.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(ComponentSpec):
+    """What is evaluated; ``factory(options) -> harness.engine.Task``.
+
+    ``needs`` names what a method has to offer, for example ``score`` or ``generate``.
+    """
+
+    needs: tuple[str, ...] = ("score",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolSpec:
+    """One way of training and testing on a data set, with the sizes it is known by.
+
+    ``n_queries`` and ``n_gallery`` are the published counts (0: not fixed). ``texts_hash`` is the
+    digest of the test ids and texts where it is known; a run whose own digest differs is marked.
+    """
+
+    name: str
+    summary: str
+    train: str
+    test: str
+    query_unit: str = "sentence"
+    n_queries: int = 0
+    n_gallery: int = 0
+    texts_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(ComponentSpec):
+    """Clips and their captions; ``factory(options, root) -> harness.data.Dataset``.
+
+    ``recipe`` (``"package:path.yaml"``) holds the settings that belong to the data set, such as
+    the budget of a toy one. ``generated`` data sets make their files themselves and need no data
+    root; ``fingerprint`` then names the folder in the cache.
+    """
+
+    protocols: tuple[ProtocolSpec, ...]
+    recipe: str = ""
+    generated: bool = False
+    fingerprint: str = ""
+
+    @property
+    def default_protocol(self) -> ProtocolSpec:
+        return self.protocols[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """A method is data: a recipe, and where needed another recipe for a data set.
+
+    ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``.
+    ``offers`` says what the assembled model can do, matched with a task's ``needs``.
+    """
+
+    name: str
+    summary: str
+    recipe: str
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ("score",)
+    paper: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedResult:
+    """A number that somebody printed, with where it was read and how sure we are of it."""
+
+    method: str
+    dataset: str
+    protocol: str
+    metrics: Mapping[str, Mapping[str, float]]
+    source: str
+    confidence: str
+    postprocess: str = "none"
+    train_split: str = "unknown"
+    selection: str = "unknown"
+    columns: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -1,0 +1,160 @@
+"""The factories that the specs name: options in, :class:`harness.models.Backbone` out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from harness import HarnessError, lazy
+from harness.models import Backbone, Preprocess, Tokenizer
+from harness_clip import published, weights
+from harness_clip.architectures import build_model, configuration, timm_configuration
+from harness_clip.dual_tower import DualTower
+from harness_clip.options import OpenClipOptions, TimmOptions, TinyOptions
+from harness_clip.tokenizers import clip_bpe, tokenizer_of
+
+RANDOM = "none (random)"
+
+
+def build(options: OpenClipOptions) -> Backbone:
+    """A model of open_clip; what can go wrong without building it is checked first."""
+    config = configuration(options.model, options.vision_layers, options.text_layers)
+    file = options.weights
+    if options.pretrained and not file:
+        published.tag_config(options.model, options.pretrained)
+    tokenizer = tokenizer_of(options.model, config["text_cfg"])
+    pretraining = _source(options.weights, options.pretrained)
+    if options.pretrained and not file:
+        file = published.fetch(options.model, options.pretrained)
+    clip = build_model(config)
+    preprocess = published.preprocess(options.model, _known_tag(options), _image_size(clip, options.model))
+    return _assemble(clip, options.model, file, pretraining, config["embed_dim"], preprocess, tokenizer)
+
+
+def build_timm(options: TimmOptions) -> Backbone:
+    """A timm model as the visual tower of a CLIP."""
+    _check_heads("text", options.text_width, options.text_heads)
+    text = {"width": options.text_width, "heads": options.text_heads, "layers": options.text_layers}
+    config = timm_configuration(
+        options.model,
+        dim=options.dim,
+        layers=options.vision_layers,
+        text=text,
+        context=options.context,
+    )
+    name = f"timm/{options.model}"
+    clip = build_model(config)
+    published_as = lazy.timm().get_pretrained_cfg(options.model)
+    settings = published.pixels(
+        name,
+        mean=published_as.mean,
+        std=published_as.std,
+        interpolation=published_as.interpolation,
+        fit="squash" if published_as.crop_mode == "squash" else "crop",
+    )
+    preprocess = Preprocess(size=_image_size(clip, name), **settings)
+    tokenizer = clip_bpe(options.context)
+    return _assemble(
+        clip, name, options.weights, _source(options.weights), options.dim, preprocess, tokenizer
+    )
+
+
+def build_tiny(options: TinyOptions) -> Backbone:
+    """The tiny CLIP from random weights, or from a file."""
+    return _tiny(options, "tiny")
+
+
+def build_tiny_clip(options: TinyOptions) -> Backbone:
+    """The tiny CLIP whose weights come from its own pre-training recipe."""
+    return _tiny(options, "tiny_clip")
+
+
+def _tiny(options: TinyOptions, name: str) -> Backbone:
+    _check_heads("visual", options.width, options.heads)
+    _check_heads("text", options.text_width, options.text_heads)
+    if options.image_size % options.patch:
+        raise HarnessError(
+            f"{name}: {options.image_size} pixels are not a whole number of patches of {options.patch}",
+            "choose a patch that divides image_size",
+        )
+    open_clip = lazy.open_clip()
+    clip = open_clip.CLIP(
+        embed_dim=options.dim,
+        vision_cfg={
+            "image_size": options.image_size,
+            "patch_size": options.patch,
+            "width": options.width,
+            "head_width": options.width // options.heads,
+            "layers": options.layers,
+        },
+        text_cfg={
+            "context_length": options.context,
+            "width": options.text_width,
+            "heads": options.text_heads,
+            "layers": options.text_layers,
+        },
+    )
+    preprocess = Preprocess(
+        size=options.image_size,
+        mean=open_clip.OPENAI_DATASET_MEAN,
+        std=open_clip.OPENAI_DATASET_STD,
+    )
+    tokenizer = clip_bpe(options.context)
+    return _assemble(
+        clip, name, options.weights, _source(options.weights), options.dim, preprocess, tokenizer
+    )
+
+
+def _assemble(
+    clip: nn.Module,
+    name: str,
+    file: str,
+    pretraining: str,
+    dim: int,
+    preprocess: Preprocess,
+    tokenizer: Tokenizer,
+) -> Backbone:
+    if file:
+        weights.load(clip, file, name)
+    return DualTower(
+        clip,
+        name=name,
+        pretraining=pretraining,
+        dim=dim,
+        preprocess=preprocess,
+        tokenizer=tokenizer,
+    )
+
+
+def _source(file: str, tag: str = "") -> str:
+    """Where the weights come from, as the leaderboard prints it."""
+    return f"weights:{Path(file).name}" if file else tag or RANDOM
+
+
+def _known_tag(options: OpenClipOptions) -> str:
+    """The tag, where open_clip has it: beside a weights file it may be any word."""
+    known = lazy.open_clip().is_pretrained_cfg(options.model, options.pretrained)
+    return options.pretrained if known else ""
+
+
+def _image_size(clip: nn.Module, name: str) -> int:
+    height, width = _pair(clip.visual.image_size)
+    if height != width:
+        raise HarnessError(
+            f"{name} takes frames of {height} x {width} pixels, and the harness makes square ones",
+            "choose another backbone with --backbone; `harness list backbones` shows them",
+        )
+    return height
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _check_heads(tower: str, width: int, heads: int) -> None:
+    if width % heads:
+        raise HarnessError(
+            f"the {tower} tower's width {width} cannot be shared among {heads} heads",
+            "choose a number of heads that divides the width",
+        )

@@ -1,0 +1,76 @@
+"""A dual tower of open_clip as the harness sees it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from harness import HarnessError
+from harness.models import Backbone, Features, Preprocess, Tokenizer, TowerView
+from harness_clip import text
+from harness_clip.towers import view_of
+
+
+class DualTower(Backbone):
+    """Wraps an ``open_clip.CLIP`` or ``CustomTextCLIP``, which stays reachable as ``clip``.
+
+    ``name``, ``pretraining``, ``dim``, ``preprocess`` and ``tokenizer`` are those of
+    :class:`harness.models.Backbone`. A SigLIP's ``logit_bias`` is frozen: no loss of the harness
+    reads it, and a parameter without a gradient would stop distributed training.
+    """
+
+    def __init__(
+        self,
+        clip: nn.Module,
+        *,
+        name: str,
+        pretraining: str,
+        dim: int,
+        preprocess: Preprocess,
+        tokenizer: Tokenizer,
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.name = name
+        self.pretraining = pretraining
+        self.dim = dim
+        self.preprocess = preprocess
+        self.tokenizer = tokenizer
+        self._view: TowerView | None = None
+        text.check(self._text_tower, name)
+        if clip.logit_bias is not None:
+            clip.logit_bias.requires_grad_(False)
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """The wrapped model's own; registering it twice would store it twice."""
+        return self.clip.logit_scale
+
+    @property
+    def visual(self) -> TowerView:
+        """The visual tower taken apart; :class:`HarnessError` where its family forbids it."""
+        if self._view is None:
+            self._view = view_of(self.clip.visual, self.name)
+        return self._view
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Normalised frames ``[N, 3, H, W]`` to projected features ``[N, D]``, not unit length."""
+        return self.clip.encode_image(frames)
+
+    def encode_text(self, tokens: Tensor, mask: Tensor) -> Features:
+        """Tokens ``[B, L]``, any ``L`` up to the context, to features of every token and a pooled one.
+
+        ``pooled`` is what ``open_clip.encode_text(normalize=False)`` returns. ``mask`` is passed
+        on, not applied: these towers read padding causally or were trained with it.
+        """
+        length, context = tokens.shape[1], self.tokenizer.context
+        if length > context or (length < context and text.fixed_length(self._text_tower)):
+            raise HarnessError(
+                f"the text tower of {self.name} has {context} positions and got {length} tokens",
+                f"set the text length to {context}",
+            )
+        features, pooled = text.encode(self._text_tower, tokens)
+        return Features(features, mask, pooled)
+
+    @property
+    def _text_tower(self) -> nn.Module:
+        return getattr(self.clip, "text", self.clip)

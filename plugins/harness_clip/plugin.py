@@ -1,0 +1,76 @@
+"""The towers that this plugin offers. Imports nothing heavy: a spec only names its factory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import BackboneSpec, Options, hookimpl
+from harness_clip import options
+
+HARNESS_API = (1, 1)
+
+_CLIP = "https://arxiv.org/abs/2103.00020"
+_EVA_CLIP = "https://arxiv.org/abs/2303.15389"
+_SIGLIP = "https://arxiv.org/abs/2303.15343"
+
+# Name, options, what it is, paper, licence of the best-known weights.
+_PRESETS: tuple[tuple[str, type[Options], str, str, str], ...] = (
+    ("ViT-B-32", options.ViTB32, "CLIP ViT-B/32 with GELU (LAION and DataComp weights)", _CLIP, "MIT"),
+    ("ViT-B-16", options.ViTB16, "CLIP ViT-B/16 with GELU (LAION and DataComp weights)", _CLIP, "MIT"),
+    ("ViT-L-14", options.ViTL14, "CLIP ViT-L/14 with GELU (LAION and DataComp weights)", _CLIP, "MIT"),
+    ("ViT-B-32-quickgelu", options.ViTB32QuickGELU, "CLIP ViT-B/32 as OpenAI trained it", _CLIP, "MIT"),
+    ("ViT-B-16-quickgelu", options.ViTB16QuickGELU, "CLIP ViT-B/16 as OpenAI trained it", _CLIP, "MIT"),
+    ("ViT-L-14-quickgelu", options.ViTL14QuickGELU, "CLIP ViT-L/14 as OpenAI trained it", _CLIP, "MIT"),
+    ("EVA01-g-14", options.EVA01g14, "EVA-CLIP g/14, a visual tower of 1.0e9 parameters", _EVA_CLIP, "MIT"),
+    (
+        "ViT-B-16-SigLIP",
+        options.ViTB16SigLIP,
+        "SigLIP ViT-B/16; attention pooling, no class token",
+        _SIGLIP,
+        "Apache-2.0",
+    ),
+)
+
+
+@hookimpl
+def harness_backbones() -> Iterable[BackboneSpec]:
+    """Named towers, every other model of open_clip and timm by its name, and the tiny ones."""
+    for name, schema, summary, paper, licence in _PRESETS:
+        yield BackboneSpec(
+            name=name,
+            summary=summary,
+            factory="harness_clip.backbones:build",
+            options=schema,
+            paper=paper,
+            licence=licence,
+        )
+    yield BackboneSpec(
+        name="open_clip",
+        summary="any dual tower of open_clip, such as open_clip/ViT-H-14",
+        factory="harness_clip.backbones:build",
+        options=options.OpenClipOptions,
+        variant_option="model",
+        paper="https://arxiv.org/abs/2212.07143",
+    )
+    yield BackboneSpec(
+        name="timm",
+        summary="a ViT or EVA of timm beside a CLIP text tower, such as timm/vit_small_patch16_224",
+        factory="harness_clip.backbones:build_timm",
+        options=options.TimmOptions,
+        variant_option="model",
+    )
+    yield BackboneSpec(
+        name="tiny",
+        summary="a CLIP of a few million parameters, from random weights",
+        factory="harness_clip.backbones:build_tiny",
+        options=options.TinyOptions,
+        paper=_CLIP,
+    )
+    yield BackboneSpec(
+        name="tiny_clip",
+        summary="tiny, pre-trained on generated pictures and their captions",
+        factory="harness_clip.backbones:build_tiny_clip",
+        options=options.TinyOptions,
+        pretraining="harness_clip:recipes/tiny_clip.yaml",
+        paper=_CLIP,
+    )

@@ -1,0 +1,84 @@
+"""Video proxies: CLIP-ViP's tokens and attention inside any ViT (paper, section 4.2).
+
+Token order in every block: M proxies (proxy 0 is the class token), then the patches of frame 0, of
+frame 1, and so on. The video feature is proxy 0, read out as the tower reads its class token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness import HarnessError
+from harness.models import Attention, Backbone, BuildContext, Features, TemporalModule, VideoBatch, full_attention
+from harness_clip_vip.plugin import VideoProxiesOptions
+
+
+def proxy_attention(proxies: int, frames: int) -> Attention:
+    """Proxy-guided attention: proxies see everything, a patch sees the proxies and its own frame.
+
+    The softmax runs over exactly that set of keys. Two unmasked calls compute it, with time
+    folded into the batch for the patches, so no mask of size (M + T L)^2 ever exists.
+    """
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        batch, heads, _, width = q.shape
+        seen_by_all = full_attention(q[:, :, :proxies], k, v)
+
+        def per_frame(x: Tensor) -> Tensor:  # [B, H, T L, d] -> [B T, H, L, d]
+            x = x[:, :, proxies:].unflatten(2, (frames, -1)).transpose(1, 2)
+            return x.flatten(0, 1)
+
+        def with_proxies(x: Tensor) -> Tensor:  # [B T, H, M + L, d]
+            shared = x[:, None, :, :proxies].expand(batch, frames, heads, proxies, width)
+            return torch.cat([shared.flatten(0, 1), per_frame(x)], dim=2)
+
+        patches = full_attention(per_frame(q), with_proxies(k), with_proxies(v))
+        patches = patches.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)
+        return torch.cat([seen_by_all, patches], dim=2)
+
+    return attend
+
+
+class VideoProxies(TemporalModule):
+    """``added`` ``[M - 1, W]`` proxies beside the class token, ``temporal`` ``[T0, W]`` table."""
+
+    padding = "repeat"
+
+    def __init__(self, width: int, options: VideoProxiesOptions, temporal_size: int) -> None:
+        super().__init__()
+        # Std 1 as in the reference; copies of one vector would get equal gradients for ever.
+        self.added = nn.Parameter(torch.randn(options.proxies - 1, width))
+        self.temporal = nn.Parameter(torch.randn(temporal_size, width) * options.temporal_init_std)
+
+    def temporal_table(self, frames: int) -> Tensor:
+        """The table resampled to ``[frames, W]``: linear, half-pixel centres, as in the reference."""
+        if frames == len(self.temporal):
+            return self.temporal
+        resampled = functional.interpolate(self.temporal.T[None], size=frames, mode="linear", align_corners=False)
+        return resampled[0].T
+
+    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+        tower = backbone.visual
+        batch, frames = video.frames.shape[:2]
+        patches = tower.patches(backbone.normalise(video.frames).flatten(0, 1))
+        patches = patches.unflatten(0, (batch, frames)) + tower.patch_positions()
+        patches = patches + self.temporal_table(frames).to(patches.dtype)[:, None]
+        proxies = torch.cat([tower.class_token()[None], self.added]) + tower.class_position()
+        proxies = proxies.to(patches.dtype).expand(batch, -1, -1)
+        x = tower.pre_norm(torch.cat([proxies, patches.flatten(1, 2)], dim=1))
+        attention = proxy_attention(proxies.shape[1], frames)
+        for block in tower.blocks:
+            x = block.feed_forward(block.attend(x, attention))
+        pooled = tower.read_out(x[:, :1])
+        mask = torch.ones(batch, 1, dtype=torch.bool, device=pooled.device)
+        return Features(pooled[:, None], mask, pooled)
+
+
+def build(options: VideoProxiesOptions, context: BuildContext) -> VideoProxies:
+    if options.proxies < 1:
+        raise HarnessError(f"video_proxies needs at least one proxy, got {options.proxies}", "set model.temporal.proxies")
+    tower = context.backbone.visual
+    tower.require("class_token", "temporal module 'video_proxies'")
+    return VideoProxies(tower.width, options, options.temporal_size or context.frames)

@@ -1,0 +1,110 @@
+"""What a clip shows: a coloured shape, one of eight motions, and how both are jittered.
+
+The motions are four pairs of exact time reversals. Only the first of a pair is ever drawn; the
+second is the same drawing played backwards. Whatever the jitter, the frames of a clip taken as a
+set therefore cannot tell which of the two motions it shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+#: Hues a sixth of the colour circle apart, so that halved chroma resolution keeps them distinct.
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (230, 30, 30),
+    "yellow": (235, 225, 30),
+    "green": (30, 200, 40),
+    "cyan": (30, 215, 225),
+    "blue": (40, 50, 235),
+    "magenta": (225, 40, 220),
+}
+
+SHAPES: tuple[str, ...] = ("circle", "square", "triangle", "cross")
+
+#: (drawn motion, the same played backwards)
+PAIRS: tuple[tuple[str, str], ...] = (
+    ("left to right", "right to left"),
+    ("top to bottom", "bottom to top"),
+    ("clockwise", "counterclockwise"),
+    ("growing", "shrinking"),
+)
+
+TWIN: dict[str, str] = {a: b for a, b in PAIRS} | {b: a for a, b in PAIRS}
+DRAWN_AS: dict[str, str] = {a: a for a, _ in PAIRS} | {b: a for a, b in PAIRS}
+MOTIONS: tuple[str, ...] = tuple(motion for pair in PAIRS for motion in pair)
+
+#: An odd count: frames picked at the middles of equal segments then lie symmetrically in time,
+#: ``floor((i + 1/2) n / k)``, for any number k of picked frames. With an even count a clip and
+#: its twin could be sampled half a frame apart, which their mean position would betray.
+FRAMES = 17
+FPS = 8
+SIZE = 32
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What the caption says of a clip."""
+
+    colour: str
+    shape: str
+    motion: str
+
+    @property
+    def twin(self) -> Combination:
+        """The same shape in the reversed motion."""
+        return replace(self, motion=TWIN[self.motion])
+
+    @property
+    def backwards(self) -> bool:
+        """Whether this is the reversed drawing of its pair."""
+        return DRAWN_AS[self.motion] != self.motion
+
+
+#: All 192, in the order of clip numbers.
+COMBINATIONS: tuple[Combination, ...] = tuple(
+    Combination(*parts) for parts in product(COLOURS, SHAPES, MOTIONS)
+)
+
+
+@dataclass(frozen=True)
+class Track:
+    """Centre and radius of the shape in each frame, ``[T]``, in pixels, in drawing order."""
+
+    x: np.ndarray
+    y: np.ndarray
+    radius: np.ndarray
+
+
+def sample_track(motion: str, rng: np.random.Generator, height: int, width: int, frames: int) -> Track:
+    """Draw the jittered path of a motion; a motion and its twin draw the same one.
+
+    Lengths are fractions of the shorter side, so that any frame size shows the same scene. The
+    radius is that of the disc with the shape's area.
+    """
+    side = min(height, width)
+    time = np.linspace(-1.0, 1.0, frames)
+    x = np.full(frames, width / 2) + side * rng.uniform(-0.05, 0.05)
+    y = np.full(frames, height / 2) + side * rng.uniform(-0.05, 0.05)
+    radius = np.full(frames, side * rng.uniform(0.145, 0.175))
+    drawn = DRAWN_AS[motion]
+    if drawn == "left to right":
+        x += time * (width / 2 - side * rng.uniform(0.24, 0.28))
+        y += side * rng.uniform(-0.12, 0.12)
+    elif drawn == "top to bottom":
+        y += time * (height / 2 - side * rng.uniform(0.24, 0.28))
+        x += side * rng.uniform(-0.12, 0.12)
+    elif drawn == "clockwise":
+        # The image's y axis points down, so a growing angle turns clockwise.
+        angle = rng.uniform(0, 2 * np.pi) + np.pi * rng.uniform(0.75, 0.95) * time
+        orbit = side * rng.uniform(0.24, 0.28)
+        x += orbit * np.cos(angle)
+        y += orbit * np.sin(angle)
+    else:
+        x += side * rng.uniform(-0.06, 0.06)
+        y += side * rng.uniform(-0.06, 0.06)
+        small, large = side * rng.uniform(0.07, 0.10), side * rng.uniform(0.25, 0.30)
+        radius = small + (large - small) * (time + 1) / 2
+    return Track(x, y, radius)

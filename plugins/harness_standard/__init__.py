@@ -1,0 +1,1 @@
+"""What methods share: the retrieval task, InfoNCE, AdamW and dual softmax."""

@@ -1,0 +1,83 @@
+"""The parts that most methods share, declared like anybody's."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from harness import LossSpec, OptimizerSpec, Options, PostprocessorSpec, TaskSpec, hookimpl
+
+
+class InfoNCEOptions(Options):
+    """``same_clip``: whether another caption of one's own clip counts as a negative."""
+
+    same_clip: Literal["ignore", "negative"] = "ignore"
+    reduction: Literal["mean", "sum"] = "mean"  # of the two directions; CLIP-ViP's code sums
+
+
+class AdamWOptions(Options):
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+
+
+class DualSoftmaxOptions(Options):
+    """``temperature`` multiplies the scores inside the softmax (CAMoE and CLIP-ViP use 100)."""
+
+    temperature: Annotated[float, Meta(gt=0)] = 100.0
+    axis: Literal["own", "texts"] = "own"
+
+
+@hookimpl
+def harness_losses():
+    return [
+        LossSpec(
+            name="info_nce",
+            aliases=("symmetric_info_nce", "NCELearnableTempLoss"),
+            summary="symmetric InfoNCE over the global batch, learnable temperature",
+            factory="harness_standard.info_nce:build",
+            options=InfoNCEOptions,
+        )
+    ]
+
+
+@hookimpl
+def harness_optimizers():
+    return [
+        OptimizerSpec(
+            name="adamw",
+            aliases=("AdamW",),
+            summary="AdamW with decoupled weight decay, as in torch",
+            factory="harness_standard.adamw:build",
+            options=AdamWOptions,
+        )
+    ]
+
+
+@hookimpl
+def harness_postprocessors():
+    return [
+        PostprocessorSpec(
+            name="none",
+            summary="scores as the model gives them",
+            factory="harness_standard.postprocess:none",
+        ),
+        PostprocessorSpec(
+            name="dual_softmax",
+            aliases=("dsl", "DSL"),
+            summary="scores times their softmax over all queries of the test set",
+            factory="harness_standard.postprocess:dual_softmax",
+            options=DualSoftmaxOptions,
+            paper="CAMoE, arXiv 2109.04290",
+        ),
+    ]
+
+
+@hookimpl
+def harness_tasks():
+    return [
+        TaskSpec(
+            name="retrieval",
+            summary="text-to-video and video-to-text ranks: R@1/5/10, MdR, MnR",
+            factory="harness_standard.retrieval:build",
+            needs=("score",),
+        )
+    ]

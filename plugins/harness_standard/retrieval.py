@@ -1,0 +1,86 @@
+"""Retrieval: ranks of every text among all clips and of every clip among all texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from harness import HarnessError, Options
+from harness.data import Caption, Clip, Contrast
+from harness.engine import Evaluation, Task, TaskResult
+from harness.results import ranks
+from harness.results.digest import texts_hash
+from harness.results.record import Metrics, Protocol, Queries
+
+
+class Retrieval(Task):
+    """R@1/5/10, MdR and MnR in both directions, by counting (average rank for ties).
+
+    A missing or undecodable clip, as gold or as query, has the worst rank and stays at the bottom
+    of everybody else's gallery; no denominator shrinks.
+    """
+
+    def evaluate(self, evaluation: Evaluation) -> TaskResult | None:
+        clips, captions = evaluation.clips, evaluation.captions
+        clip_features, unreadable = evaluation.encode_clips()
+        if len(unreadable) == len(clips):
+            raise HarnessError(
+                f"none of the {len(clips)} test clips can be read, the first: {clips[0].id} ({unreadable[clips[0].id]})",
+                "check the data root",
+            )
+        found = evaluation.score(evaluation.encode_texts(), clip_features)
+        if found is None:
+            return None
+        missing = np.array([clip.id in unreadable for clip in clips])
+        scores = np.zeros((len(captions), len(clips)))
+        scores[:, ~missing] = found
+        t2v_scores, v2t_scores = evaluation.postprocess(scores, missing)
+        column = {clip.id: index for index, clip in enumerate(clips)}
+        gold = np.array([column[caption.clip_id] for caption in captions])
+        t2v = ranks.text_to_video(t2v_scores, gold, missing)
+        v2t, _ = ranks.video_to_text(v2t_scores, gold, missing)
+        contrasts = evaluation.dataset.contrasts(evaluation.plan.protocol.test)
+        return TaskResult(
+            metrics=Metrics(
+                t2v=ranks.metrics(t2v),
+                v2t=ranks.metrics(v2t),
+                contrasts={name: _contrast(t2v_scores, pairs, captions, column, missing) for name, pairs in contrasts.items()},
+            ),
+            queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
+            protocol=_protocol(evaluation, captions, clips),
+            missing=unreadable,
+        )
+
+
+def _contrast(
+    scores: np.ndarray, pairs: Sequence[Contrast], captions: Sequence[Caption], column: Mapping[str, int], missing: np.ndarray
+) -> float:
+    """Percent of texts that prefer their own clip to its foil; a tie counts half, a missing clip 0."""
+    row = {caption.id: index for index, caption in enumerate(captions)}
+    total = 0.0
+    for pair in pairs:
+        own, foil = column[pair.clip_id], column[pair.foil_id]
+        if missing[own]:
+            continue
+        difference = np.inf if missing[foil] else scores[row[pair.caption_id], own] - scores[row[pair.caption_id], foil]
+        total += 1.0 if difference > 0 else 0.5 if difference == 0 else 0.0
+    return 100 * total / len(pairs)
+
+
+def _protocol(evaluation: Evaluation, captions: Sequence[Caption], clips: Sequence[Clip]) -> Protocol:
+    stated = evaluation.plan.protocol
+    found = texts_hash([(c.id, c.text, c.clip_id) for c in captions], [clip.id for clip in clips])
+    status = "computed" if not stated.texts_hash else "verified" if found == stated.texts_hash else "unverified"
+    return Protocol(
+        name=stated.name,
+        query_unit=stated.query_unit,
+        n_queries=len(captions),
+        n_gallery=len(clips),
+        ids_texts_hash=found,
+        hash_status=status,
+    )
+
+
+def build(options: Options) -> Retrieval:
+    return Retrieval()

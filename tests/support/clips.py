@@ -1,0 +1,186 @@
+"""Small real clips, written with PyAV, whose every frame says which frame it is.
+
+Ten blocks in the upper part of a picture spell its number in binary (white is 1), which survives
+lossy coding, scaling and rotation by the reader; a drifting gradient below gives the encoder real
+motion, so that B-frames and references matter.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+BLOCK = 16
+BITS = 10
+WIDTH, HEIGHT = 96, 64
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """Frame ``number`` as uint8 ``[height, width, 3]``."""
+    y, x = np.mgrid[0:height, 0:width]
+    image = np.stack([(x * 2 + number * 3) % 256, (y * 3 + number) % 256, (x + y) % 256], axis=-1)
+    image = image.astype(np.uint8)
+    for bit in range(BITS):
+        row, column = divmod(bit, BITS // 2)
+        value = 255 if number >> bit & 1 else 0
+        image[row * BLOCK : (row + 1) * BLOCK, column * BLOCK : (column + 1) * BLOCK] = value
+    return image
+
+
+def number_of(image: np.ndarray) -> int:
+    """The number spelt in a picture ``[H, W, 3]``, read from the middle of each block."""
+    number = 0
+    for bit in range(BITS):
+        row, column = divmod(bit, BITS // 2)
+        y, x = row * BLOCK + BLOCK // 4, column * BLOCK + BLOCK // 4
+        middle = image[y : y + BLOCK // 2, x : x + BLOCK // 2]
+        number |= int(middle.mean() > 127) << bit
+    return number
+
+
+def write_clip(
+    path: Path,
+    frames: int = 60,
+    *,
+    container: str = "mp4",
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    mux: dict[str, str] | None = None,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    pixels: str = "yuv420p",
+    ticks: list[int] | None = None,
+    rotation: int = 0,
+) -> Path:
+    """Writes ``frames`` numbered pictures at 25 per second, or at ``ticks`` of 1/1000 s each.
+
+    ``size`` is ``(width, height)`` as coded; ``rotation`` is the counter-clockwise turn, in degrees,
+    that a player is asked to make: the pictures are stored turned back by as much.
+    """
+    base = Fraction(1, 1000) if ticks else Fraction(1, 25)
+    with av.open(str(path), "w", format=container, options=mux or {}) as out:
+        stream = out.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = size[0], size[1], pixels
+        stream.codec_context.time_base = base
+        stream.codec_context.thread_count = 1
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number in range(frames):
+            upright = size if rotation % 180 == 0 else size[::-1]
+            image = np.rot90(picture(number, *upright), -rotation // 90)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame.pts = ticks[number] if ticks else number
+            frame.time_base = base
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def cut_without_decoding(source: Path, path: Path, first: int) -> Path:
+    """Copies the packets of ``source`` so that playback starts at frame ``first``, not a keyframe.
+
+    The mp4 writer records the earlier packets as lying before an edit list's start: they must be
+    decoded and never shown.
+    """
+    with av.open(str(source)) as old, av.open(
+        str(path), "w", format="mp4", options={"avoid_negative_ts": "disabled"}
+    ) as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        shift = round(first / 25 / stream.time_base)
+        for packet in old.demux(stream):
+            if packet.dts is None:
+                continue
+            packet.pts -= shift
+            packet.dts -= shift
+            packet.stream = copy
+            new.mux(packet)
+    return path
+
+
+def write_audio(path: Path) -> Path:
+    """One second of silence as AAC in an mp4, with no picture."""
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=16000)
+        for start in range(0, 16384, 1024):
+            frame = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 16000, start
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def truncate(source: Path, path: Path, share: float) -> Path:
+    """The first ``share`` of the bytes of ``source``."""
+    data = source.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def scribble(source: Path, path: Path, start: float, length: int, seed: int = 0) -> Path:
+    """``source`` with ``length`` bytes from the share ``start`` of the file on made random."""
+    data = bytearray(source.read_bytes())
+    at = int(len(data) * start)
+    noise = np.random.default_rng(seed).integers(0, 256, length, dtype=np.uint8)
+    data[at : at + length] = noise.tobytes()
+    path.write_bytes(bytes(data))
+    return path
+
+
+def _x264(**more: str) -> dict[str, str]:
+    return {"preset": "veryfast", "crf": "20", **more}
+
+
+#: name -> keyword arguments of ``write_clip``; every reader test runs over all of them.
+KINDS: dict[str, dict] = {
+    "bframes": {"options": _x264(g="12", bf="3")},
+    "pyramid": {"options": _x264(g="20", bf="4", **{"x264-params": "b-pyramid=normal:ref=4"})},
+    "long_gop": {"options": _x264(g="600", bf="3")},
+    "open_gop": {
+        "frames": 90,
+        "options": _x264(
+            g="12", bf="3", **{"x264-params": "open-gop=1:b-pyramid=normal:scenecut=0"}
+        ),
+    },
+    "intra": {"options": _x264(g="1", bf="0")},
+    "refresh": {"frames": 90, "options": _x264(g="20", bf="0", **{"x264-params": "intra-refresh=1"})},
+    "vfr": {
+        "options": _x264(g="12", bf="2"),
+        "ticks": [n * 40 + 13 * (n % 3) + 700 * (n // 20) for n in range(60)],
+    },
+    "odd": {"options": _x264(g="12", bf="2"), "size": (97, 65), "pixels": "yuv444p"},
+    "vp9": {
+        "container": "webm",
+        "codec": "libvpx-vp9",
+        "size": (97, 65),
+        "options": {"g": "15", "deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0",
+                    "auto-alt-ref": "1", "lag-in-frames": "12"},
+    },
+    "vp8": {
+        "container": "webm",
+        "codec": "libvpx",
+        "options": {"g": "15", "deadline": "realtime", "cpu-used": "8", "b": "400000",
+                    "auto-alt-ref": "1", "lag-in-frames": "12"},
+    },
+    "hevc": {
+        "codec": "libx265",
+        "options": {"preset": "ultrafast", "x265-params": "keyint=12:bframes=3:open-gop=1:log-level=none"},
+    },
+    "mkv": {"container": "matroska", "options": _x264(g="12", bf="3")},
+    "avi": {"container": "avi", "codec": "mpeg4", "options": {"g": "12", "qscale": "3"}},
+    "avi_bframes": {
+        "container": "avi", "codec": "mpeg4", "options": {"g": "12", "bf": "2", "b": "800000"}
+    },
+    "ts": {"container": "mpegts", "options": _x264(g="12", bf="3")},
+    "mpeg2_ts": {
+        "container": "mpegts", "codec": "mpeg2video", "options": {"g": "12", "bf": "2", "b": "1500000"}
+    },
+    "fragmented": {"options": _x264(g="12", bf="3"), "mux": {"movflags": "frag_keyframe+empty_moov"}},
+    "single": {"frames": 1, "options": _x264()},
+    "two": {"frames": 2, "options": _x264()},
+    "rotated": {"options": _x264(g="12", bf="3"), "size": (64, 96), "rotation": -90},
+}

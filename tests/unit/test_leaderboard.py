@@ -1,0 +1,273 @@
+"""Leaderboards: what shares a table, what a row shows, and that pages follow from records."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sample_records import protocol, sample
+
+from harness.errors import HarnessError
+from harness.results import leaderboard, record
+from harness.results.record import Metrics, Missing, MissingClip, QueryCounts, ResultRecord
+from harness.results.table import escape, group_seeds
+
+
+def _save(folder: Path, *records: ResultRecord) -> None:
+    for one in records:
+        record.write(one, record.record_path(folder, one))
+
+
+def _page(*records: ResultRecord) -> str:
+    return leaderboard.pages(records)["toys.md"]
+
+
+def _rows(page: str) -> list[list[str]]:
+    """The cells of all table rows of a page, headings and rulers left out."""
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    return [row for row in cells if row[0] != "Method" and not row[0].startswith(":-")]
+
+
+def _cells(page: str) -> dict[str, str]:
+    """The first row of a page by column heading."""
+    head = next(line for line in page.splitlines() if line.startswith("| Method"))
+    return dict(zip([cell.strip() for cell in head.split("|")[1:-1]], _rows(page)[0], strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "moment_retrieval"},
+        {"protocol": protocol(name="test_b")},
+        {"protocol": protocol(ids_texts_hash="cd" * 32)},
+        {"protocol": protocol(query_unit="paragraph")},
+        {"protocol": protocol(v2t="group_rank")},
+        {"postprocess": "dual_softmax(tau=100,axis=texts)"},
+        {"ties": "optimistic"},
+    ],
+    ids=str,
+)
+def test_hard_key_moves_the_row(changes: dict[str, Any]) -> None:
+    """A row that differs in one part of the hard key stands under a heading of its own."""
+    together = _page(sample("method_a"), sample("method_b"))
+    apart = _page(sample("method_a"), sample("method_b", **changes))
+    headings = [line for line in apart.splitlines() if line.startswith("## ")]
+    assert together.count("\n## ") == 1
+    assert len(set(headings)) == 2
+    assert [len(_rows(part)) for part in apart.split("\n## ")[1:]] == [1, 1]
+
+
+def test_sections_share_a_table() -> None:
+    """Train split and selection make sections, the strictest selection first."""
+    page = _page(sample(selection="test"), sample("method_b"), sample("method_c", selection="val"))
+    titles = re.findall(r"^### .*, (.*)$", page, re.MULTILINE)
+    assert titles == ["last epoch", "best on validation", "best on test"]
+    assert page.count("\n## ") == 1
+
+
+def test_heading_names_the_conditions() -> None:
+    """The heading of a table says protocol, size, post-processing and tie policy."""
+    page = _page(sample(postprocess="dual_softmax(tau=100,axis=texts)"))
+    conditions = "post-processing: dual_softmax(tau=100,axis=texts), ties: average"
+    assert f"\n## test_a: 50 sentences x 50 videos, {conditions}\n" in page
+
+
+def test_seeds_share_a_row() -> None:
+    """Runs of one recipe are one row with mean, spread and the seeds; another recipe is not."""
+    runs = [sample(seed=seed) for seed in (2, 0, 1)]
+    cells = _cells(_page(*runs))
+    values = [run.metrics.t2v["R@1"] for run in runs]
+    mean = sum(values) / 3
+    spread = (sum((value - mean) ** 2 for value in values) / 2) ** 0.5
+    assert cells["T2V R@1"] == f"{mean:.1f} ± {spread:.1f}"
+    assert cells["Seeds"] == "3 (0, 1, 2)"
+    assert len(_rows(_page(*runs, sample(seed=3, recipe_digest="0" * 64)))) == 2
+
+
+def test_one_seed_shows_its_query_interval() -> None:
+    """A single seed has no spread, so R@1 comes with the interval over queries."""
+    one = sample()
+    low_high = re.fullmatch(r"(\S+) \[(\S+), (\S+)\]", _cells(_page(one))["T2V R@1"])
+    value, low, high = (float(text) for text in low_high.groups())
+    assert low < value < high and value == pytest.approx(one.metrics.t2v["R@1"], abs=0.05)
+
+
+def test_rows_are_sorted_by_recall_then_name() -> None:
+    """The best T2V R@1 comes first, equals in the order of their names."""
+    strong, weak = sample("method_z", lift=0.9), sample("method_b", lift=0.3)
+    equal = msgspec.structs.replace(weak, method="method_a")
+    names = [row[0] for row in _rows(_page(weak, equal, strong))]
+    assert names == ["method_z", "method_a", "method_b"]
+
+
+def test_missing_clips_show_on_the_row() -> None:
+    """A row with missing clips has their number in its cell and a footnote that names them."""
+    lost = Missing(
+        test=tuple(MissingClip(f"clip{i}", "not found") for i in range(7)),
+        train=(MissingClip("other", "cannot decode"),),
+    )
+    page = _page(sample(missing=lost))
+    assert _cells(page)["Missing"] == "7 test / 1 train"
+    assert _cells(page)["Method"] == "method_a <sup>1, 2</sup>"
+    assert "1. 7 test clips missing or undecodable (clip0, clip1, clip2, clip3, clip4 and 2 more)" in page
+    assert _cells(_page(sample()))["Missing"] == "0"
+
+
+def test_doubtful_rows_have_footnotes() -> None:
+    """An unverified protocol and a dirty source tree are said on the row."""
+    page = _page(sample(dirty=True, protocol=protocol(hash_status="unverified")))
+    assert "ids and texts of the test protocol were not verified" in page
+    assert "uncommitted changes" in page
+
+
+def test_contrasts_have_columns_only_when_present() -> None:
+    """A contrast is a column as soon as one row has it; the others show a dash."""
+    plain = sample("method_b", lift=0.3)
+    metrics = msgspec.structs.replace(plain.metrics, contrasts={"reversed twin": 62.5})
+    page = _page(plain, msgspec.structs.replace(plain, method="method_a", metrics=metrics))
+    assert _cells(page)["reversed twin"] == "62.5"
+    assert "—" in _rows(page)[1]
+    assert "reversed twin" not in _page(plain)
+
+
+def test_published_rows_look_different() -> None:
+    """A published row is in italics with its source, and its gaps are dashes."""
+    published = sample(
+        kind="published", queries=None, recipe_digest="", seed=None, created="",
+        metrics=Metrics(t2v={"R@1": 44.5}), source="a paper, table 2", confidence="recalled",
+    )  # fmt: skip
+    cells = _cells(_page(published))
+    assert cells["Method"].startswith("*method_a*")
+    assert (cells["T2V R@1"], cells["V2T R@1"], cells["Seeds"]) == ("44.5", "—", "—")
+    assert "recalled, not read again, from a paper, table 2" in _page(published)
+
+
+def test_cells_cannot_break_the_table() -> None:
+    """Text with pipes, markup and line breaks stays one cell; names with underscores stay plain."""
+    assert escape("a|b\n*c* <d> _e_ f_g") == r"a\|b \*c\* &lt;d> \_e\_ f_g"
+    assert _cells(_page(sample()).replace("\\|", "/"))["Backbone"] == "tower/32"
+
+
+def test_overview_takes_the_default_table() -> None:
+    """The overview shows plain scores only, and never a test-selected row without saying so."""
+    records = [
+        sample("method_a", lift=0.5),
+        sample("method_a", lift=0.9, selection="test"),
+        sample("method_a", lift=0.95, postprocess="dual_softmax(tau=100,axis=texts)"),
+        sample("method_b", lift=0.5),
+        sample("method_c", lift=0.9, selection="test"),
+        sample("method_b", dataset="dolls"),
+    ]
+    overview = leaderboard.pages(records)["README.md"]
+    rows = {row[0]: row[1:] for row in _rows(overview)}
+    assert list(rows) == ["method_a", "method_b", "method_c"]
+    assert rows["method_a"][0] == "—"
+    assert rows["method_a"][1].startswith(f"{records[0].metrics.t2v['R@1']:.1f} [")
+    assert rows["method_c"][1].endswith("<sup>1</sup>")
+    assert "1. Trained on train_9k, best on test, unlike the rest of its column." in overview
+
+
+def test_regeneration_is_stable(tmp_path: Path) -> None:
+    """The same records give the same bytes, whatever order they come in."""
+    records = [sample(f"method_{m}", seed, lift) for m in "abc" for seed in (0, 1) for lift in (0.3, 0.6)]
+    _save(tmp_path, *records)
+    first = leaderboard.regenerate(tmp_path)
+    assert leaderboard.write_all(tmp_path) == sorted(first)
+    assert leaderboard.write_all(tmp_path) == []
+    random.Random(0).shuffle(records)
+    again = {tmp_path / name: text for name, text in leaderboard.pages(records).items()}
+    assert again == first == {path: path.read_text(encoding="utf-8") for path in first}
+    assert all(text.startswith(leaderboard.HEADER + "\n") for text in first.values())
+
+
+def test_check_finds_an_edited_digit(tmp_path: Path) -> None:
+    """Changing any digit of any page is found, and the page and line are named."""
+    _save(tmp_path, sample(), sample("method_b", seed=1))
+    leaderboard.write_all(tmp_path)
+    assert leaderboard.check(tmp_path) == []
+    rng = random.Random(0)
+    for path in sorted(tmp_path.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        digits = [at for at, character in enumerate(text) if character in "0123456789"]
+        for at in rng.sample(digits, 20):
+            changed = str((int(text[at]) + 1) % 10)
+            path.write_text(text[:at] + changed + text[at + 1 :], encoding="utf-8")
+            [problem] = leaderboard.check(tmp_path)
+            assert f"{path} line {text[:at].count(chr(10)) + 1} " in problem
+        path.write_text(text, encoding="utf-8")
+    assert leaderboard.check(tmp_path) == []
+
+
+def test_check_finds_missing_and_extra_pages(tmp_path: Path) -> None:
+    """A page without records and records without a page are both problems."""
+    _save(tmp_path, sample())
+    leaderboard.write_all(tmp_path)
+    (tmp_path / "toys.md").rename(tmp_path / "other.md")
+    assert leaderboard.check(tmp_path) == [
+        f"{tmp_path / 'toys.md'} is missing",
+        f"{tmp_path / 'other.md'} belongs to no record",
+    ]
+    leaderboard.write_all(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.md")) == ["README.md", "toys.md"]
+
+
+def test_write_all_keeps_foreign_files(tmp_path: Path) -> None:
+    """A Markdown file that the harness did not generate is reported but never deleted."""
+    (tmp_path / "notes.md").write_text("mine")
+    leaderboard.write_all(tmp_path)
+    assert (tmp_path / "notes.md").read_text() == "mine"
+    assert leaderboard.check(tmp_path) == [f"{tmp_path / 'notes.md'} belongs to no record"]
+
+
+def test_check_finds_a_changed_record(tmp_path: Path) -> None:
+    """A page no longer follows from its records once a figure in a record was changed."""
+    _save(tmp_path, sample())
+    leaderboard.write_all(tmp_path)
+    path = record.record_path(tmp_path, sample())
+    path.write_text(re.sub(r'"MnR": \d', '"MnR": 9', path.read_text()))
+    assert len(leaderboard.check(tmp_path)) == 1
+    path.write_text("{}")
+    [problem] = leaderboard.check(tmp_path)
+    assert str(path) in problem
+
+
+def test_misplaced_record_is_refused(tmp_path: Path) -> None:
+    """A copy of a record under another name would count a seed twice, so it is an error."""
+    _save(tmp_path, sample())
+    path = record.record_path(tmp_path, sample())
+    path.with_name("copy.json").write_bytes(path.read_bytes())
+    with pytest.raises(HarnessError, match=r"copy\.json holds a record whose place is"):
+        leaderboard.regenerate(tmp_path)
+    assert len(leaderboard.check(tmp_path)) == 1
+
+
+def test_empty_leaderboard(tmp_path: Path) -> None:
+    """Without records there is an overview that says so, and it passes its check."""
+    leaderboard.write_all(tmp_path)
+    assert "No result has been recorded yet." in (tmp_path / "README.md").read_text()
+    assert leaderboard.check(tmp_path) == []
+
+
+def test_many_records_are_quick(tmp_path: Path) -> None:
+    """40 records of 5,000 queries are read and laid out in a few seconds at most."""
+    n = 5000
+    counts = QueryCounts.of([i * 7 % n for i in range(n)], [1] * n, n)
+    queries = record.Queries(t2v=counts, v2t=counts)
+    for seed in range(40):
+        one = sample(seed=seed, queries=queries, protocol=protocol(n_queries=n, n_gallery=n))
+        record.write(one, record.record_path(tmp_path, one))
+    start = time.process_time()
+    leaderboard.regenerate(tmp_path)
+    assert time.process_time() - start < 4.0
+
+
+def test_runs_are_ordered_by_seed() -> None:
+    """A row keeps its runs in the order of their seeds."""
+    [row] = group_seeds([sample(seed=seed) for seed in (10, 2, 1)])
+    assert [run.seed for run in row.runs] == [1, 2, 10]
