@@ -119,14 +119,19 @@ class FrameCache:
         """
         entry = self._entries.get(key)
         if entry is None:
-            return Damaged(self._damaged[key]) if key in self._damaged else None
+            reason = self.damage(key)
+            return None if reason is None else Damaged(reason)
         frames = self._shards[entry.shard][entry.row]
         if key not in self._verified:
             if zlib.crc32(frames) != entry.checksum:
-                del self._entries[key]
+                self._entries.pop(key, None)
                 return None
             self._verified.add(key)
         return CachedClip(frames, np.array(entry.times, dtype=np.float64), len(entry.times))
+
+    def damage(self, key: str) -> str | None:
+        """Why ``key`` could not be decoded, if an earlier run found that out."""
+        return self._damaged.get(key)
 
     def refresh(self) -> None:
         """Takes in the shards that any run has finished since the last look."""
@@ -150,7 +155,7 @@ class FrameCache:
                 if list(shard.shape) != content["shape"] or shard.dtype != np.uint8:
                     return
                 self._shards[name] = shard
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
             # Cut off, deleted by hand or damaged on disk: its clips count as not cached.
             return
         for key, (row, times, checksum) in content["entries"].items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -54,7 +55,12 @@ class ClipReader:
     def read(self, path: Path | str) -> ClipFrames:
         """The frames of one clip, from the cache if they are there. Raises ``DamagedClip``."""
         if self.cache is not None:
-            known = self.cache.lookup(self._key(path))
+            key = self._key(path)
+            known = self.cache.lookup(key)
+            if known is None:
+                # Another run may have stored it since; looking costs far less than decoding.
+                self.cache.refresh()
+                known = self.cache.lookup(key)
             if isinstance(known, Damaged):
                 raise DamagedClip(path, known.reason)
             if known is not None:
@@ -86,13 +92,14 @@ class ClipReader:
         report = progress or (lambda *_: None)
         report(done, len(paths))
         failed = {}
-        for key, error in self._fill(work):
-            if error is not None:
-                failed[key] = error.reason
-            done += len(by_key[key])
-            report(done, len(paths))
+        with closing(self._fill(work)) as finished:
+            for key, error in finished:
+                if error is not None:
+                    failed[key] = error.reason
+                done += len(by_key[key])
+                report(done, len(paths))
         for key, same in by_key.items():
-            reason = failed.get(key) or self._known_damage(key)
+            reason = failed.get(key) or self.cache.damage(key)
             if reason is not None:
                 damaged.update(dict.fromkeys(same, reason))
         return damaged
@@ -157,11 +164,6 @@ class ClipReader:
                 writer.add_damaged(key, error.reason)
             return error
         writer.add(key, clip.frames, clip.times)
-        return None
-
-    def _known_damage(self, key: str) -> str | None:
-        if self.cache.knows_damaged(key):
-            return self.cache.lookup(key).reason
         return None
 
     def _decode(self, path: Path | str) -> ClipFrames:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,15 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 def save_model(folder: Path, model: nn.Module) -> Path:
     """The finished model as safetensors."""
+    return save_tensors(folder / MODEL, model.state_dict())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
+    """A flat state dict as safetensors."""
     from safetensors.torch import save_file
 
-    tensors = {name: t.detach().contiguous().cpu().clone() for name, t in model.state_dict().items()}
-    return _replace(folder / MODEL, lambda draft: save_file(tensors, draft))
+    plain = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
+    return _replace(path, lambda draft: save_file(plain, draft))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -62,6 +62,10 @@ class Backbone(nn.Module):
     def encode_text(self, tokens: Tensor, mask: Tensor) -> Features:
         """Tokens ``[B, L]`` to projected features; ``pooled [B, D]`` is not unit length."""
 
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """This tower's parameters as a file for its own ``weights`` option holds them."""
+
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8 frames ``[..., 3, H, W]`` to the tower's input; float frames pass unchanged.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -74,11 +74,11 @@ class Stage(_Section):
     weight_decay: NotNegativeFloat = 0.05
     no_decay: tuple[str, ...] = ()  # name patterns without decay, beside the rule below
     decay_vectors: bool = False  # whether biases, norms and other 1-d parameters decay too
-    optimizer: Component = {"name": "adamw"}
+    optimizer: Component = field(default_factory=lambda: {"name": "adamw"})
     schedule: Schedule = Schedule()
     groups: tuple[Group, ...] = ()
     trainable: tuple[str, ...] = ("*",)  # name patterns; everything else is frozen
-    loss: Component = {"name": "info_nce"}
+    loss: Component = field(default_factory=lambda: {"name": "info_nce"})
     clip_grad_norm: NotNegativeFloat = 1.0  # 0: no clipping
     max_logit_scale: Annotated[float, Meta(gt=0)] = 100.0  # the factor, not its logarithm
     precision: Literal["auto", "fp32", "bf16", "fp64"] = "auto"
@@ -90,11 +90,11 @@ class Evaluation(_Section):
     batch_size: Positive = 64  # clips or texts encoded at once
     tile_memory_mb: Positive = 256  # of scores at once, where a pair has to be scored as a pair
     precision: Literal["fp32", "bf16", "fp64"] = "fp32"
-    postprocess: Component = {"name": "none"}
+    postprocess: Component = field(default_factory=lambda: {"name": "none"})
     selection: Literal["last"] = "last"
 
 
-class Recipe(_Section):
+class Recipe(_Section, kw_only=True):
     """A whole recipe, resolved."""
 
     model: Model

@@ -217,3 +217,25 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("Train time", _train_time),
     ("Recipe", _recipe),
 )
+
+
+def summary(record: ResultRecord) -> str:
+    """One run for a terminal: both directions, what was asked of what, and what was missing."""
+    protocol = record.protocol
+    headers = ["", *FIGURES]
+    body = [
+        [what, *(f"{figures[name]:.1f}" for name in FIGURES)]
+        for what, figures in (("text to video", record.metrics.t2v), ("video to text", record.metrics.v2t))
+    ]
+    lines = [
+        f"{record.method} on {record.dataset}/{protocol.name}, seed {record.seed}: "
+        f"{protocol.n_queries} queries x {protocol.n_gallery} clips",
+        "",
+        markdown_table(headers, body),
+    ]
+    lines += [f"{name.replace('_', ' ')}: {value:.1f} %" for name, value in record.metrics.contrasts.items()]
+    for split, clips in (("test", record.missing.test), ("training", record.missing.train)):
+        if clips:
+            named = ", ".join(f"{clip.id} ({clip.reason})" for clip in clips[:5])
+            lines.append(f"missing {split} clips: {len(clips)}: {named}{', ...' if len(clips) > 5 else ''}")
+    return "\n".join(lines)

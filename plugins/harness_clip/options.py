@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from harness import Options
 from msgspec import Meta
+
+from harness import Options
 
 _Size = Annotated[int, Meta(ge=1)]
 _Depth = Annotated[int, Meta(ge=0)]

@@ -39,6 +39,7 @@ class MsrvttDataset(Dataset):
         if options.annotations:
             source = scan(Path(options.annotations).expanduser(), _ANNOTATIONS)
         self._annotations = source
+        self._lists: dict[str, list[str]] = {}
         if not source.annotations:
             raise HarnessError(
                 f"no MSR-VTT annotation file in {source.root} or two folders below it; "
@@ -82,8 +83,8 @@ class MsrvttDataset(Dataset):
         if not self._tree.repeated:
             return report
         note = (
-            f"{self._tree.repeated} video files repeat the stem of another; "
-            "the one higher up, then first by name, is used"
+            f"video files passed over because another has their stem: {self._tree.repeated}; "
+            "the one higher up in the tree, then the first by path, is used"
         )
         return DataReport(report.found, report.missing, (*report.notes, note))
 
@@ -108,10 +109,6 @@ class MsrvttDataset(Dataset):
         if split not in self._lists:
             self._lists[split] = read_ids(self._file(_LISTS[split]))
         return self._lists[split]
-
-    @cached_property
-    def _lists(self) -> dict[str, list[str]]:
-        return {}
 
     @cached_property
     def _test(self) -> list[tuple[str, str, str]]:

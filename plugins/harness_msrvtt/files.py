@@ -59,7 +59,7 @@ def scan(root: Path, annotation_names: Collection[str]) -> Tree:
 
 
 def _walk(root: Path) -> Iterator[tuple[int, Path, list[str]]]:
-    """Yield (depth, folder, sorted file names); a linked folder that leads back is entered once."""
+    """Yield (depth, folder, sorted file names); a folder linked twice or in a loop comes once."""
     seen = set()
     for where, folders, names in os.walk(root, followlinks=True):
         status = os.stat(where)
@@ -152,4 +152,5 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
 
 
 def _malformed(path: Path, line: int, what: str) -> HarnessError:
-    return HarnessError(f"{path}, line {line}: {what}", "correct the line or download the file again")
+    hint = "correct the line or download the file again"
+    return HarnessError(f"{path}, line {line}: {what}", hint)

@@ -19,7 +19,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
         "circles counterclockwise",
     ),
     "growing": ("grows", "gets bigger", "becomes larger"),
-    "shrinking": ("shrinks", "gets smaller", "becomes tinier"),
+    "shrinking": ("shrinks", "gets smaller", "becomes smaller"),
 }
 
 _FRAMES: tuple[str, ...] = (

@@ -1,0 +1,104 @@
+"""The record of a run: its outcome, and everything needed to believe it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import harness
+from harness.engine.worker import Outcome
+from harness.models.assembly import describe_component
+from harness.plan.plan import RunPlan
+from harness.plugins import Registry
+from harness.results.digest import digest
+from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount
+
+
+def make_record(
+    plan: RunPlan,
+    outcome: Outcome,
+    registry: Registry,
+    *,
+    trained_on: RunPlan | None = None,
+    checkpoint_sha256: str | None = None,
+) -> ResultRecord:
+    """Describe a run. ``trained_on`` is the plan that an evaluated checkpoint was trained by."""
+    recipe, training = plan.recipe, outcome.training
+    source = trained_on or plan
+    trained = training is not None or trained_on is not None
+    last = next(reversed(source.recipe.stages.values()))
+    seconds = training.seconds if training else None
+    commit, dirty = _commit()
+    on_gpu = seconds is not None and outcome.device not in ("", platform.processor(), platform.machine())
+    return ResultRecord(
+        method=plan.method,
+        dataset=plan.dataset,
+        task=plan.task,
+        protocol=outcome.protocol,
+        postprocess=describe_component(recipe.evaluation.postprocess, "postprocessors", registry),
+        train_split=_train_split(plan, source) if trained else "unknown",
+        selection=recipe.evaluation.selection if trained else "unknown",
+        metrics=outcome.metrics,
+        queries=outcome.queries,
+        missing=Missing(
+            train=_clips(training.unusable if training else {}),
+            test=_clips(outcome.missing),
+        ),
+        train=TrainCount(samples=training.samples, skipped=len(training.unusable)) if training else None,
+        backbone=outcome.backbone,
+        pretraining=outcome.pretraining,
+        parameters=outcome.parameters,
+        frames=recipe.data.frames,
+        resolution=outcome.resolution,
+        text_length=recipe.data.text_length,
+        batch_size=training.batch_size if training else last.batch_size if trained else None,
+        world_size=outcome.world_size,
+        train_seconds=round(seconds, 1) if seconds is not None else None,
+        gpu_hours=round(seconds * outcome.world_size / 3600, 3) if on_gpu else None,
+        peak_memory_mb=outcome.peak_memory_mb,
+        # The texts are part of it: a smoke test on a few clips never replaces the real result.
+        recipe_digest=digest({"plan": plan.digest, "trained": source.digest, "texts": outcome.protocol.ids_texts_hash}),
+        plan_digest=plan.digest,
+        seed=plan.seed,
+        versions={**plan.versions, **{name: version(name) for name in ("torch", "open_clip_torch", "timm", "av")}},
+        checkpoint_sha256=checkpoint_sha256 or (training.checkpoint_sha256 if training else None),
+        commit=commit,
+        dirty=dirty,
+        environment={
+            "device": outcome.device,
+            "os": f"{platform.system()} {platform.release()}",
+            "python": platform.python_version(),
+            "cores": str(os.cpu_count()),
+        },
+        created=datetime.now(UTC).replace(microsecond=0).isoformat(),
+    )
+
+
+def _train_split(plan: RunPlan, source: RunPlan) -> str:
+    """The training split, with its data set where that is another one than the test's."""
+    split = source.protocol.train
+    return split if source.dataset == plan.dataset else f"{source.dataset}/{split}"
+
+
+def _clips(reasons: dict[str, str]) -> tuple[MissingClip, ...]:
+    return tuple(MissingClip(id=name, reason=reason) for name, reason in sorted(reasons.items()))
+
+
+def _commit() -> tuple[str | None, bool]:
+    """Commit of the harness's own source tree and whether it was changed; None for a wheel."""
+    folder = Path(harness.__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None, False
+    try:
+        asked = ["git", "-C", str(folder)]
+        commit = subprocess.run([*asked, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            [*asked, "status", "--porcelain", "--", "harness", "plugins"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None, False
+    return commit, bool(changed.strip())

@@ -1,0 +1,171 @@
+"""A run from plan to record: prepare data and weights, execute the workers, write what came out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import ExitStack
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import places
+from harness.data import Dataset
+from harness.engine import checkpoint
+from harness.engine.execute import execute, here
+from harness.engine.loading import open_dataset
+from harness.engine.progress import Meter, meter, say
+from harness.engine.provenance import make_record
+from harness.engine.worker import TRAINED_BACKBONE, Job, Outcome, work
+from harness.errors import HarnessError
+from harness.plan.plan import RunPlan
+from harness.plugins import Registry
+from harness.results import leaderboard
+from harness.results.digest import sha256_file
+from harness.results.record import ResultRecord, dumps, record_path, write, write_atomically
+
+PLAN, RECORD = "plan.json", "record.json"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run leaves its folder and its record."""
+
+    runs: Path
+    leaderboards: Path
+
+
+def run(
+    plan: RunPlan, registry: Registry, where: Places, *, workers: int, resume: bool = False, checkpoint_every: int = 0
+) -> ResultRecord:
+    """Train and evaluate a plan; returns the record that was written.
+
+    A second run of the same plan and seed starts afresh in the same folder; with ``resume`` it
+    goes on from that folder's checkpoint.
+    """
+    dataset = open_prepared(plan, registry)
+    check_splits(plan, dataset)
+    weights = pretrained_weights(plan, registry)
+    folder = run_folder(plan, where.runs, resume)
+    registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
+    job = Job(
+        plan=plan,
+        folder=str(folder),
+        weights=str(weights or ""),
+        checkpoint_every=checkpoint_every,
+        decode_threads=decode_threads(workers),
+    )
+    outcome = execute(job, workers)
+    assert outcome is not None, "the first worker returns an outcome"
+    return _keep(plan, outcome, folder, where, registry)
+
+
+def evaluate(
+    plan: RunPlan, registry: Registry, where: Places, model: Path, *, workers: int, trained_on: RunPlan | None
+) -> ResultRecord:
+    """Score a finished model under another plan (data set, protocol, post-processing)."""
+    dataset = open_prepared(plan, registry)
+    check_splits(plan, dataset, train=False)
+    folder = where.runs / f"evaluate-{plan.name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = pretrained_weights(plan, registry)
+    job = Job(
+        plan=plan,
+        folder=str(folder),
+        weights=str(weights or ""),
+        model=str(model.resolve()),
+        decode_threads=decode_threads(workers),
+    )
+    outcome = execute(job, workers)
+    assert outcome is not None, "the first worker returns an outcome"
+    return _keep(plan, outcome, folder, where, registry, model, trained_on)
+
+
+def open_prepared(plan: RunPlan, registry: Registry) -> Dataset:
+    """The plan's data set, its files made where it makes them itself."""
+    dataset = open_dataset(plan, registry)
+    spec, _ = registry.find("datasets", plan.dataset)
+    if spec.generated:
+        with ExitStack() as stack:
+            meters: dict[str, Meter] = {}
+
+            def progress(done: int, total: int, what: str) -> None:
+                if what not in meters:
+                    meters[what] = stack.enter_context(meter(what, total, done))
+                meters[what].update(done)
+
+            dataset.prepare(progress)
+    return dataset
+
+
+def check_splits(plan: RunPlan, dataset: Dataset, train: bool = True) -> None:
+    """Say what is missing before any work; a split without a single video is an error."""
+    splits = [plan.protocol.train, plan.protocol.test] if train else [plan.protocol.test]
+    report = dataset.check(splits)
+    for split in splits:
+        if not report.found[split]:
+            raise HarnessError(
+                f"no video of split '{split}' of '{plan.dataset}' was found under {plan.data_root}",
+                "check --data-root; videos are matched by the stem of their file names",
+            )
+        if report.missing[split]:
+            names = ", ".join(report.missing[split][:3])
+            say(f"{plan.dataset}/{split}: {len(report.missing[split])} videos missing ({names}, ...)")
+
+
+def pretrained_weights(plan: RunPlan, registry: Registry) -> Path | None:
+    """The weights that the backbone's own recipe makes, trained once and kept in the cache."""
+    if plan.pretraining is None:
+        return None
+    made = places.cache_root() / "pretrained" / plan.pretraining.name
+    if not (made / TRAINED_BACKBONE).exists():
+        say(f"pre-training the backbone '{plan.pretraining.method}' once; kept in {made}")
+        draft = made.with_name(f".{made.name}.{os.getpid()}")
+        draft.mkdir(parents=True, exist_ok=True)
+        try:
+            open_prepared(plan.pretraining, registry)
+            work(Job(plan=plan.pretraining, folder=str(draft), evaluate=False), here())
+            (draft / checkpoint.CHECKPOINT).unlink()
+            (draft / checkpoint.MODEL).unlink()
+            if not made.exists():  # another run may have been faster
+                draft.rename(made)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return made / TRAINED_BACKBONE
+
+
+def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Path:
+    """The run's folder, emptied unless the run is resumed."""
+    folder = runs.resolve() / plan.name
+    if resume and not (folder / PLAN).exists():
+        raise HarnessError(f"nothing to resume in {folder}", "start the run without --resume, with the same --runs")
+    if not resume and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
+    return folder
+
+
+def decode_threads(workers: int) -> int:
+    """Cores for decoding, shared by the workers of a machine."""
+    return max(1, (os.cpu_count() or 1) // max(1, workers))
+
+
+def _keep(
+    plan: RunPlan,
+    outcome: Outcome,
+    folder: Path,
+    where: Places,
+    registry: Registry,
+    model: Path | None = None,
+    trained_on: RunPlan | None = None,
+) -> ResultRecord:
+    checksum = sha256_file(model) if model else None
+    record = make_record(plan, outcome, registry, trained_on=trained_on, checkpoint_sha256=checksum)
+    registry.emit("evaluated", {"folder": str(folder), "t2v": record.metrics.t2v, "v2t": record.metrics.v2t})
+    write_atomically(folder / RECORD, dumps(record))
+    path = write(record, record_path(where.leaderboards, record))
+    leaderboard.write_all(where.leaderboards)
+    registry.emit("record_written", {"path": str(path)})
+    say(f"record: {path}")
+    return record

@@ -1,0 +1,209 @@
+"""The one function that every worker of a run executes, in the process or under Ray.
+
+It gets plain values, rebuilds the plugins by name, trains, evaluates, and returns plain values.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from harness.data import Dataset
+from harness.engine import checkpoint
+from harness.engine.inputs import Batches, Sample, require_training_samples, samples
+from harness.engine.loading import make_batches, open_dataset
+from harness.engine.progress import meter, say
+from harness.engine.randomness import key
+from harness.engine.task import Evaluation, Task
+from harness.engine.train import Trainer, effective_batch
+from harness.engine.workers import Workers
+from harness.errors import HarnessError
+from harness.models.assembly import VideoTextModel, build_model, make
+from harness.plan.plan import RunPlan
+from harness.plugins import Registry, registry
+from harness.results.digest import sha256_file
+from harness.results.record import Metrics, Protocol, Queries
+
+TRAINED_BACKBONE = "backbone.safetensors"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is sent. ``weights`` are pre-trained backbone weights, ``model`` a finished
+    model to evaluate instead of training; ``evaluate`` is False for a pre-training run."""
+
+    plan: RunPlan
+    folder: str
+    weights: str = ""
+    model: str = ""
+    evaluate: bool = True
+    checkpoint_every: int = 0
+    decode_threads: int = 2
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """What training leaves behind for the record."""
+
+    samples: int
+    batch_size: int
+    seconds: float
+    unusable: dict[str, str]
+    checkpoint_sha256: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first worker returns; the record is made of it."""
+
+    metrics: Metrics
+    queries: Queries
+    protocol: Protocol
+    missing: dict[str, str]
+    training: Training | None
+    backbone: str
+    pretraining: str
+    parameters: int
+    resolution: int
+    peak_memory_mb: float
+    world_size: int
+    device: str
+
+
+def work(job: Job, workers: Workers) -> Outcome | None:
+    """Train and evaluate as this worker's part of the run; an outcome on the first worker only."""
+    plan, components = job.plan, registry()
+    _check_versions(plan, components)
+    torch.manual_seed(key(plan.seed, "initial weights"))
+    model = build_model(plan.recipe, components, Path(job.weights) if job.weights else None)
+    if any(stage.precision == "fp64" for stage in plan.recipe.stages.values()):
+        model.double()
+    model.to(workers.device)
+    dataset = open_dataset(plan, components)
+    batches = make_batches(plan, model, job.decode_threads)
+    if job.model:
+        checkpoint.load_model(model, Path(job.model))
+        training = None
+    else:
+        training = _train(job, workers, components, model, dataset, batches)
+    if not job.evaluate:
+        return None
+    task: Task = make({"name": plan.task}, "tasks", components)
+    result = task.evaluate(Evaluation(plan, model, dataset, batches, workers, components))
+    if result is None:
+        return None
+    return Outcome(
+        metrics=result.metrics,
+        queries=result.queries,
+        protocol=result.protocol,
+        missing=result.missing,
+        training=training,
+        backbone=model.backbone.name,
+        pretraining=model.backbone.pretraining,
+        parameters=sum(p.numel() for p in model.parameters()),
+        resolution=batches.frames.size,
+        peak_memory_mb=_peak_memory_mb(workers),
+        world_size=workers.world,
+        device=_device_name(workers.device),
+    )
+
+
+def training_samples(plan: RunPlan, dataset: Dataset, batches: Batches, workers: Workers) -> tuple[list[Sample], dict[str, str]]:
+    """The usable samples of the training split, and every clip that is not usable, with reason."""
+    split, data = plan.protocol.train, plan.recipe.data
+    clips = dataset.clips(split)
+    unusable = {clip.id: "not found" for clip in clips if clip.path is None}
+    present = [clip for clip in clips if clip.path is not None]
+    share = workers.share(len(present))
+    mine = present[share.start : share.stop]
+    with meter("reading training clips", len(mine), shown=workers.first and bool(mine)) as shown:
+        found = batches.train_frames.reader.prepare([c.path for c in mine], lambda done, total: shown.update(done))
+    by_path = {str(clip.path): clip.id for clip in mine}
+    for part in workers.gather_objects({by_path[str(path)]: reason for path, reason in found.items()}):
+        unusable.update(part)
+    usable = samples(clips, dataset.captions(split), data.captions, unusable)
+    require_training_samples(usable, plan.dataset, split)
+    return usable, unusable
+
+
+def _train(
+    job: Job, workers: Workers, components: Registry, model: VideoTextModel, dataset: Dataset, batches: Batches
+) -> Training:
+    plan, folder = job.plan, Path(job.folder)
+    usable, unusable = training_samples(plan, dataset, batches, workers)
+    batch = effective_batch(next(reversed(plan.recipe.stages.values())), len(usable), workers.world)
+    if workers.first:
+        _announce(plan, usable, unusable, batch)
+    trainer = Trainer(
+        model=model,
+        recipe=plan.recipe,
+        samples=usable,
+        batches=batches,
+        workers=workers,
+        registry=components,
+        seed=plan.seed,
+        folder=folder,
+        checkpoint_every=job.checkpoint_every,
+        on_step=_step_log(folder, components) if workers.first else lambda event: None,
+    )
+    progress = trainer.run()
+    if workers.first:
+        checkpoint.save_model(folder, model)
+        if not job.evaluate:
+            checkpoint.save_tensors(folder / TRAINED_BACKBONE, model.backbone.weights())
+    workers.barrier()
+    return Training(
+        samples=len(usable),
+        batch_size=batch,
+        seconds=progress.seconds,
+        unusable={**unusable, **progress.damaged},
+        checkpoint_sha256=sha256_file(folder / checkpoint.MODEL) if workers.first else "",
+    )
+
+
+def _announce(plan: RunPlan, usable: Sequence[Sample], unusable: dict[str, str], batch: int) -> None:
+    say(f"{plan.method} on {plan.dataset}: {len(usable)} training samples, global batch {batch}, seed {plan.seed}")
+    if unusable:
+        shown = ", ".join(f"{name} ({reason})" for name, reason in list(unusable.items())[:3])
+        say(f"skipping {len(unusable)} training clips: {shown}{', ...' if len(unusable) > 3 else ''}")
+
+
+def _step_log(folder: Path, components: Registry) -> Callable[[dict[str, Any]], None]:
+    """Append every step to ``log.jsonl`` and tell the observers."""
+
+    def log(event: dict[str, Any]) -> None:
+        with (folder / "log.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(event) + b"\n")
+        components.emit("step", event)
+
+    return log
+
+
+def _check_versions(plan: RunPlan, components: Registry) -> None:
+    """A worker on another machine has to have the plugins that the plan was made with."""
+    here = {f"{p.distribution}:{p.name}": p.version for p in components.plugins if not p.problem}
+    for name, version in plan.versions.items():
+        if name != "harness" and here.get(name) != version:
+            raise HarnessError(
+                f"the plan needs {name} {version}, this worker has {here.get(name, 'none')}",
+                "install the same plugins on every machine",
+            )
+
+
+def _peak_memory_mb(workers: Workers) -> float:
+    """Peak of the busiest worker: device memory where there is one, else the process's."""
+    if workers.device.type == "cuda":
+        mine = torch.cuda.max_memory_allocated(workers.device) / 2**20
+    else:
+        mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return round(mine, 1)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    import platform
+
+    return platform.processor() or platform.machine()

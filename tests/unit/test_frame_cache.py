@@ -1,0 +1,408 @@
+"""The frame cache: exact, shared by runs, and unharmed by whatever ends one of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data import cache as cache_module
+from harness.data import reader as reader_module
+from harness.data.cache import Damaged, FrameCache, clip_key
+from harness.data.reader import ClipReader
+from harness.data.sampling import Sampling
+from harness.data.transform import Geometry
+from harness.data.video import DamagedClip
+from tests.support import clips
+
+SAMPLING, GEOMETRY = Sampling("uniform", 6), Geometry(32)
+#: Ten clips of six frames fill three shards of this size and start a fourth.
+SMALL_SHARD = 3 * 6 * 3 * 32 * 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten sound clips of different lengths."""
+    root = tmp_path_factory.mktemp("clips")
+    for number in range(10):
+        clips.write_clip(root / f"{number}.mp4", 8 + number, options={"preset": "ultrafast"})
+    return root
+
+
+@pytest.fixture
+def paths(folder):
+    return sorted(folder.glob("*.mp4"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(cache_module, "SHARD_BYTES", SMALL_SHARD)
+
+
+def _reader(root: Path | None, **options) -> ClipReader:
+    return ClipReader(SAMPLING, GEOMETRY, FrameCache(root) if root else None, **options)
+
+
+def _clip(seed: int, count: int = 4, size: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+    return frames, np.arange(count) / 7
+
+
+def _fill(root: Path, keys: str = "abc") -> FrameCache:
+    store = FrameCache(root)
+    with store.writer() as writer:
+        for seed, key in enumerate(keys):
+            writer.add(key, *_clip(seed))
+    return store
+
+
+def _refuse_to_decode(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("decoded although it is cached")
+
+    monkeypatch.setattr(reader_module, "read_frames", refuse)
+
+
+def _assert_complete(root: Path, paths: list[Path]) -> None:
+    """Every clip is in the cache and equals a fresh decode, to the bit."""
+    store, plain = FrameCache(root), _reader(None)
+    for path in paths:
+        known = store.lookup(clip_key(path, SAMPLING.key(), GEOMETRY.key()))
+        fresh = plain.read(path)
+        assert np.array_equal(known.frames, fresh.frames)
+        assert np.array_equal(known.times, fresh.times)
+
+
+def test_what_goes_in_comes_out(root):
+    """Frames and times are returned to the bit, memory-mapped and read-only, by a new process."""
+    _fill(root)
+    found = FrameCache(root).lookup("b")
+    frames, times = _clip(1)
+    assert np.array_equal(found.frames, frames) and np.array_equal(found.times, times)
+    assert found.count == 4 and found.times.dtype == np.float64
+    assert isinstance(found.frames, np.memmap) and not found.frames.flags.writeable
+
+
+def test_unknown_keys_are_none(root):
+    """A key that nobody stored is None, and not contained."""
+    store = _fill(root)
+    assert store.lookup("z") is None and "z" not in store and "a" in store
+
+
+def test_shapes_do_not_mix(root):
+    """Clips of different lengths go to different shards and all come back."""
+    store = FrameCache(root)
+    with store.writer() as writer:
+        for seed in range(9):
+            writer.add(str(seed), *_clip(seed, count=1 + seed % 3))
+    assert len(list(root.glob("*.npy"))) == 3
+    for seed in range(9):
+        assert np.array_equal(store.lookup(str(seed)).frames, _clip(seed, count=1 + seed % 3)[0])
+
+
+def test_full_shards_are_written_at_once(root, small_shards):
+    """A shard appears when it is full, while its writer goes on."""
+    store = FrameCache(root)
+    with store.writer() as writer:
+        for seed in range(5):
+            writer.add(str(seed), *_clip(seed, count=6, size=32))
+        assert FrameCache(root).lookup("2") is not None and "4" not in FrameCache(root)
+    assert "4" in FrameCache(root)
+
+
+def test_many_lengths_at_once_stay_within_memory(root, monkeypatch):
+    """With no shard full but much pending in total, the fullest is written."""
+    monkeypatch.setattr(cache_module, "PENDING_BYTES", 4000)
+    store = FrameCache(root)
+    with store.writer() as writer:
+        for seed in range(1, 9):
+            writer.add(str(seed), *_clip(seed, count=seed))
+        assert writer.flushes > 0
+
+
+def test_runs_see_each_others_shards_after_refresh(root):
+    """What another run finished is found once `refresh` was called."""
+    mine = FrameCache(root)
+    _fill(root)
+    assert mine.lookup("a") is None
+    mine.refresh()
+    assert mine.lookup("a") is not None
+
+
+def test_duplicates_are_harmless(root):
+    """The same clips stored by two runs are found once and equal."""
+    _fill(root)
+    _fill(root)
+    assert np.array_equal(FrameCache(root).lookup("c").frames, _clip(2)[0])
+
+
+@pytest.mark.parametrize("suffix", ["npy", "json"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_cut_files_are_ignored(root, suffix, share):
+    """A shard or an index cut anywhere makes its clips absent; others stay."""
+    _fill(root, "abc")
+    victim = next(root.glob(f"*.{suffix}"))
+    _fill(root, "d")
+    clips.truncate(victim, victim, share)
+    store = FrameCache(root)
+    assert store.lookup("a") is None and store.lookup("d") is not None
+
+
+def test_a_changed_byte_in_a_shard_is_noticed(root):
+    """A clip whose bytes changed on disk is absent; its neighbours are unharmed."""
+    _fill(root)
+    victim = next(root.glob("*.npy"))
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(bytes(data))
+    store = FrameCache(root)
+    assert store.lookup("c") is None and "c" not in store
+    assert store.lookup("a") is not None
+
+
+def test_a_changed_index_is_noticed(root):
+    """An index that was edited, even into valid JSON, is ignored."""
+    _fill(root)
+    victim = next(root.glob("*.json"))
+    index = json.loads(victim.read_text())
+    index["content"]["entries"]["a"][1][0] = 5.0
+    victim.write_text(json.dumps(index))
+    assert FrameCache(root).lookup("a") is None
+
+
+def test_garbage_in_the_folder_is_ignored(root):
+    """Files of other kinds, shapes and encodings do no harm."""
+    _fill(root)
+    (root / "x.json").write_bytes(b"\xff\xfe\x00")
+    (root / "y.json").write_text("[1, 2]")
+    (root / "z.json").write_text('{"digest": 1, "content": null}')
+    (root / "readme.txt").write_text("hello")
+    assert FrameCache(root).lookup("a") is not None
+
+
+def test_leftovers_are_cleaned_after_a_day(root):
+    """Temporaries and shards without index go once old; young ones may be someone's work."""
+    store = _fill(root)
+    for name, age in (("a.npy.tmp", 2), ("b.npy", 2), ("c.npy.tmp", 0), ("d.npy", 0)):
+        (root / name).write_bytes(b"x")
+        then = time.time() - age * 86400
+        os.utime(root / name, (then, then))
+    for path in [*root.glob("*.json"), *(p for p in root.glob("*.npy") if len(p.stem) > 1)]:
+        os.utime(path, (0, 0))
+    store.clean()
+    left = {path.name for path in root.iterdir()}
+    assert {"c.npy.tmp", "d.npy"} <= left and not {"a.npy.tmp", "b.npy"} & left
+    assert FrameCache(root).lookup("a") is not None
+
+
+def test_damage_is_remembered(root):
+    """A damaged clip is known as such to later runs."""
+    with FrameCache(root).writer() as writer:
+        writer.add_damaged("k", "cut off")
+    assert FrameCache(root).lookup("k") == Damaged("cut off")
+
+
+def test_keys_name_content_not_place(paths, tmp_path):
+    """A moved copy keeps its key; another sampling, geometry, time or content has its own."""
+    copy = tmp_path / "elsewhere"
+    shutil.copy2(paths[0], copy)
+    key = clip_key(paths[0], "s", "g")
+    assert clip_key(copy, "s", "g") == key
+    others = [clip_key(copy, "t", "g"), clip_key(copy, "s", "h"), clip_key(paths[1], "s", "g")]
+    os.utime(copy, (1, 1))
+    others.append(clip_key(copy, "s", "g"))
+    assert len({key, *others}) == 5
+
+
+def test_prepare_then_read_decodes_nothing(root, paths, monkeypatch):
+    """After `prepare`, every frame comes from the cache and equals a fresh decode."""
+    plain = {path: _reader(None).read(path) for path in paths}
+    assert _reader(root, threads=2).prepare(paths) == {}
+    _refuse_to_decode(monkeypatch)
+    reader = _reader(root)
+    for path in paths:
+        assert np.array_equal(reader.read(path).frames, plain[path].frames)
+        assert np.array_equal(reader.read(path).times, plain[path].times)
+    assert reader.prepare(paths) == {}
+
+
+def test_reading_without_preparing_decodes_and_writes_nothing(root, paths):
+    """A miss is decoded for this once."""
+    reader = _reader(root)
+    assert reader.read(paths[0]).frames.shape == (6, 3, 32, 32)
+    assert list(root.iterdir()) == []
+
+
+def test_progress_counts_every_path_once(root, paths, small_shards):
+    """Progress starts with what is there, ends at the total, and twins count too."""
+    _reader(root).prepare(paths[:4])
+    seen = []
+    _reader(root, threads=2).prepare([*paths, paths[0]], lambda *state: seen.append(state))
+    assert [done for done, _ in seen] == list(range(4, 11))
+    assert {total for _, total in seen} == {10}
+
+
+def test_status_tells_what_is_left(root, paths):
+    """Hits, misses and the bytes that decoding the misses will take, exact for uniform sampling."""
+    reader = _reader(root)
+    reader.prepare(paths[:4])
+    status = reader.status([*paths, "missing.mp4"])
+    assert (status.hits, len(status.misses)) == (4, 7)
+    assert status.projected_bytes == 6 * (6 * 3 * 32 * 32)
+    assert _reader(None).status(paths) == (0, paths, 0)
+
+
+def test_damaged_clips_are_collected_and_not_tried_again(root, paths, tmp_path, monkeypatch):
+    """`prepare` names each bad clip, `read` raises, and a second run remembers without decoding."""
+    bad, missing = clips.truncate(paths[0], tmp_path / "bad", 0.5), tmp_path / "missing"
+    reader = _reader(root)
+    first = reader.prepare([*paths, bad, missing])
+    assert set(first) == {bad, missing} and all(first.values())
+    _refuse_to_decode(monkeypatch)
+    again = _reader(root)
+    assert again.prepare([*paths, bad, missing]) == first
+    with pytest.raises(DamagedClip, match=first[bad]):
+        again.read(bad)
+
+
+def test_a_repaired_file_is_decoded_anew(root, paths, tmp_path):
+    """Replacing a damaged file by a sound one needs no cleaning of the cache."""
+    path = clips.truncate(paths[0], tmp_path / "clip", 0.5)
+    assert set(_reader(root).prepare([path])) == {path}
+    shutil.copy(paths[0], path)
+    reader = _reader(root)
+    assert reader.prepare([path]) == {}
+    assert reader.status([path]).hits == 1
+
+
+def test_a_corrupt_row_is_read_from_the_video(root, paths):
+    """If the cached bytes changed, reading still returns the right frames."""
+    _reader(root).prepare(paths)
+    for shard in root.glob("*.npy"):
+        data = np.load(shard, mmap_mode="r+")
+        data[:] = 0
+        data.flush()
+    fresh = _reader(None).read(paths[3])
+    assert np.array_equal(_reader(root).read(paths[3]).frames, fresh.frames)
+
+
+def test_without_a_cache_prepare_does_nothing(paths, monkeypatch):
+    """No cache, nothing to prepare."""
+    _refuse_to_decode(monkeypatch)
+    assert _reader(None).prepare(paths) == {}
+
+
+def test_an_interrupted_run_keeps_what_it_decoded(root, paths):
+    """Ctrl-C in the middle stores the finished clips."""
+
+    def stop(done, _total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _reader(root).prepare(paths, stop)
+    assert _reader(root).status(paths).hits == 5
+
+
+def test_readers_can_be_sent_to_workers(root, paths):
+    """A pickled reader finds the same cache."""
+    reader = _reader(root)
+    reader.prepare(paths)
+    again = pickle.loads(pickle.dumps(reader))
+    assert again.status(paths).hits == len(paths)
+
+
+def test_sampling_by_time_stores_clips_of_several_lengths(root, tmp_path):
+    """Clips of one, two and three seconds have as many frames, with no padding."""
+    reader = ClipReader(Sampling("fps", 8, 1.0), GEOMETRY, FrameCache(root))
+    paths = [clips.write_clip(tmp_path / str(n), 25 * n) for n in (1, 2, 3)]
+    assert reader.prepare(paths) == {}
+    assert [len(reader.read(path).times) for path in paths] == [1, 2, 3]
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from harness.data import cache
+from harness.data.cache import FrameCache
+from harness.data.reader import ClipReader
+from harness.data.sampling import Sampling
+from harness.data.transform import Geometry
+
+cache.SHARD_BYTES, pause = int(sys.argv[3]), float(sys.argv[4])
+reader = ClipReader(Sampling("uniform", 6), Geometry(32), FrameCache(sys.argv[1]), threads=2)
+def show(done, total):
+    print(done, flush=True)
+    time.sleep(pause)
+print(reader.prepare(sorted(Path(sys.argv[2]).glob("*.mp4")), show))
+"""
+
+
+def _child(root: Path, folder: Path, pause: float) -> subprocess.Popen:
+    command = [sys.executable, "-c", CHILD, root, folder, SMALL_SHARD, pause]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def test_two_runs_at_once_one_killed(root, folder, paths):
+    """Two processes fill one cache, one is killed midway: it ends complete and exact."""
+    victim, survivor = _child(root, folder, 0.1), _child(root, folder, 0.02)
+    while int(victim.stdout.readline()) < 5:
+        continue
+    victim.send_signal(signal.SIGKILL)
+    output, _ = survivor.communicate(timeout=60)
+    victim.stdout.close()
+    assert victim.wait() == -signal.SIGKILL and survivor.returncode == 0
+    assert output.splitlines()[-1] == "{}"
+    _assert_complete(root, paths)
+
+
+def test_a_killed_run_leaves_whole_shards_for_the_next(root, folder, paths):
+    """What a killed run had finished is found, and the next run decodes only the rest."""
+    victim = _child(root, folder, 0.05)
+    while int(victim.stdout.readline()) < 7:
+        continue
+    victim.kill()
+    victim.wait()
+    victim.stdout.close()
+    reader = _reader(root)
+    assert 3 <= reader.status(paths).hits < len(paths)
+    reader.prepare(paths)
+    _assert_complete(root, paths)
+
+
+def test_killed_at_each_step_of_writing(root, monkeypatch):
+    """Dying before either rename or between them never shows a clip that is not whole."""
+    keep = os.replace
+    for survives in (0, 1):
+        calls = []
+
+        def die(source, target, calls=calls, survives=survives):
+            calls.append(target)
+            if len(calls) > survives:
+                raise SystemExit("killed")
+            keep(source, target)
+
+        monkeypatch.setattr(os, "replace", die)
+        with pytest.raises(SystemExit):
+            _fill(root, "k")
+        monkeypatch.setattr(os, "replace", keep)
+        assert FrameCache(root).lookup("k") is None
+    assert _fill(root, "k").lookup("k") is not None

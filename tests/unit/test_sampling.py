@@ -1,0 +1,159 @@
+"""Which frames are looked at, and the geometry that they are brought to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.data.sampling import Sampling, candidates, fps, jitter, real_mask, uniform
+from harness.data.transform import Geometry
+from harness.data.video import VideoInfo
+from harness.errors import HarnessError
+
+
+def _info(times: np.ndarray, step: float) -> VideoInfo:
+    return VideoInfo(len(times), float(times[-1] - times[0] + step), 96, 64, times)
+
+
+@pytest.mark.parametrize("available", [1, 5, 12, 13, 250, 751])
+def test_uniform_is_the_papers_rule(available):
+    """Twelve evenly spread frames are `linspace` over both ends, cut to integers."""
+    expected = [int(x) for x in np.linspace(0, available - 1, 12)]
+    assert uniform(available, 12).tolist() == expected
+
+
+def test_short_clips_repeat_or_give_fewer():
+    """A clip of three frames fills eight places by repeating, or yields its three."""
+    assert uniform(3, 8).tolist() == [0, 0, 0, 0, 1, 1, 1, 2]
+    assert uniform(3, 8, short="fewer").tolist() == [0, 1, 2]
+    assert candidates(3, 8).tolist() == [0, 1, 2]
+    assert candidates(100, 4).tolist() == [0, 33, 66, 99]
+
+
+def test_mask_marks_repeats_as_real():
+    """Repeated indices are real frames; only what a batch pads beyond them is not."""
+    assert real_mask(len(uniform(3, 8)), 8).all()
+    assert real_mask(3, 5).tolist() == [True, True, True, False, False]
+
+
+def test_fps_goes_by_time_not_by_number():
+    """One frame a second picks what is on screen then, although the frame rate changes."""
+    times = np.concatenate([np.arange(0, 2, 0.5), np.arange(2, 4, 0.1)]) + 7.0
+    chosen = fps(times, 4.0, 1.0, 100)
+    assert chosen.tolist() == [0, 2, 4, 14]
+
+
+def test_fps_is_not_misled_by_rounded_times():
+    """A frame whose time is a whole second up to rounding counts as shown at that second."""
+    times = np.arange(0, 1000) * float(np.float32(0.04))
+    assert fps(times, 40.0, 1.0, 100).tolist() == list(range(0, 1000, 25))
+
+
+def test_fps_thins_to_the_maximum():
+    """Sixty seconds at one frame a second, at most 12: evenly spread, both ends included."""
+    times = np.arange(0, 60, 0.04)
+    every_second = fps(times, 60.0, 1.0, 60)
+    assert fps(times, 60.0, 1.0, 12).tolist() == every_second[uniform(60, 12)].tolist()
+
+
+def test_a_still_picture_is_repeated_by_fps():
+    """A frame that stays on screen for three seconds stands for three samples."""
+    assert fps(np.array([0.0, 3.0]), 4.0, 1.0, 10).tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("count,wanted", [(32, 12), (100, 2), (12, 12), (5, 12), (1, 4), (9, 1)])
+def test_jitter_is_ascending_and_inside(count, wanted):
+    """Every draw has the wanted length, ascends, and stays among the candidates."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        places = jitter(count, wanted, rng)
+        assert places.shape == (wanted,) and places.dtype == np.int64
+        assert (np.diff(places) >= 0).all() and 0 <= places[0] and places[-1] < count
+
+
+def test_jitter_moves_both_ends_by_up_to_one_interval():
+    """The first place takes each value of 0..interval, the last each of n-1-interval..n-1."""
+    rng = np.random.default_rng(1)
+    draws = [jitter(100, 12, rng) for _ in range(2000)]
+    assert {int(d[0]) for d in draws} == set(range(0, 10))
+    assert {int(d[-1]) for d in draws} == set(range(90, 100))
+
+
+def test_jitter_follows_its_generator():
+    """The same generator state gives the same places."""
+    first, second = (jitter(50, 12, np.random.default_rng(7)) for _ in range(2))
+    assert first.tolist() == second.tolist()
+
+
+def test_sampling_chooses_and_names_itself():
+    """A `Sampling` gives its function's indices, and different samplings different keys."""
+    info = _info(np.arange(0, 10, 0.04), 0.04)
+    assert Sampling("uniform", 12).choose(info).tolist() == uniform(250, 12).tolist()
+    assert Sampling("fps", 4, 1).choose(info).tolist() == [0, 75, 150, 225]
+    samplings = [
+        Sampling(), Sampling("uniform", 8), Sampling("fps", 12, 1), Sampling("fps", 12, 0.5),
+        Sampling("uniform", 12, short="fewer"),
+    ]
+    assert len({s.key() for s in samplings}) == len(samplings)
+    assert Sampling("fps", 12, 1).key() == Sampling("fps", 12, 1.0).key()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"kind": "random"}, {"kind": "fps"}, {"frames": 0}, {"fps": 1.0}, {"short": "loop"}],
+)
+def test_wrong_sampling_is_refused_with_a_hint(wrong):
+    """A sampling that means nothing raises `HarnessError` with a hint."""
+    with pytest.raises(HarnessError) as caught:
+        Sampling(**wrong)
+    assert caught.value.hint
+
+
+def _picture(width: int, height: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "width,height,resized,box",
+    [
+        (320, 240, (74, 56), (9, 0)),
+        (240, 320, (56, 74), (0, 9)),
+        (97, 65, (83, 56), (14, 0)),
+        (56, 75, (56, 75), (0, 10)),
+        (50, 50, (56, 56), (0, 0)),
+    ],
+)
+def test_crop_is_torchvisions(width, height, resized, box):
+    """Short side to the size, long side cut to an integer, offset rounded to even at a half."""
+    picture = _picture(width, height)
+    image = Image.fromarray(picture).resize(resized, Image.Resampling.BICUBIC)
+    expected = np.asarray(image.crop((*box, box[0] + 56, box[1] + 56))).transpose(2, 0, 1)
+    result = Geometry(56, "crop").apply(picture)
+    assert result.dtype == np.uint8 and result.flags.c_contiguous
+    assert np.array_equal(result, expected)
+
+
+def test_squash_ignores_the_aspect_ratio():
+    """Squashing resizes straight to the square, with the interpolation that was asked for."""
+    picture = _picture(97, 65)
+    expected = np.asarray(Image.fromarray(picture).resize((56, 56), Image.Resampling.BILINEAR))
+    result = Geometry(56, "squash", "bilinear").apply(picture)
+    assert np.array_equal(result, expected.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("fit", ["crop", "squash"])
+def test_the_right_size_is_left_alone(fit):
+    """A picture that is already the square comes out unchanged."""
+    picture = _picture(56, 56)
+    assert np.array_equal(Geometry(56, fit).apply(picture), picture.transpose(2, 0, 1))
+
+
+def test_geometries_have_their_own_keys_and_refuse_nonsense():
+    """Each field is part of the key; unknown values raise `HarnessError`."""
+    keys = {g.key() for g in (Geometry(), Geometry(56), Geometry(fit="squash"),
+                              Geometry(interpolation="bilinear"))}
+    assert len(keys) == 4
+    for wrong in ({"size": 0}, {"fit": "pad"}, {"interpolation": "nearest"}):
+        with pytest.raises(HarnessError):
+            Geometry(**wrong)

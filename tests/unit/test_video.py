@@ -1,0 +1,259 @@
+"""Exact frames: every container and coding trick gives the frame that its number says."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.data import video
+from harness.data.video import DamagedClip, probe, read_frames, read_frames_sequential
+from tests.support import clips
+
+READERS = [read_frames, read_frames_sequential]
+#: The edit-listed clip starts at this frame of the clip that it was cut from.
+FIRST_SHOWN = 17
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """All kinds of sound clips, none with a suffix that could give its format away."""
+    root = tmp_path_factory.mktemp("clips")
+    for kind, options in clips.KINDS.items():
+        clips.write_clip(root / kind, **options)
+    clips.cut_without_decoding(root / "bframes", root / "edit_list", FIRST_SHOWN)
+    fast = clips.KINDS["bframes"] | {"mux": {"movflags": "faststart"}}
+    clips.write_clip(root / "fast", **fast)
+    return root
+
+
+SOUND = [*clips.KINDS, "edit_list", "fast"]
+
+
+def _every(info):
+    return np.arange(info.frames)
+
+
+def _twelve(info):
+    return np.linspace(0, info.frames - 1, 12).astype(np.int64)
+
+
+def _numbers(decoded) -> list[int]:
+    return [clips.number_of(frame) for frame in decoded.frames]
+
+
+def _count(kind: str) -> int:
+    shown = clips.KINDS.get(kind, {}).get("frames", 60)
+    return shown - FIRST_SHOWN if kind == "edit_list" else shown
+
+
+def _forbid_full_decode(monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("fell back to decoding everything")
+
+    monkeypatch.setattr(video, "read_frames_sequential", refuse)
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_sequential_reading_returns_every_frame_in_order(folder, kind):
+    """The reference itself: all pictures, once each, by their own numbers."""
+    first = FIRST_SHOWN if kind == "edit_list" else 0
+    decoded = read_frames_sequential(folder / kind, _every)
+    assert _numbers(decoded) == list(range(first, first + _count(kind)))
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_sparse_reading_equals_the_reference(folder, kind, monkeypatch):
+    """Twelve spread frames, repeats included, equal the reference to the bit, without its help."""
+    expected = read_frames_sequential(folder / kind, _twelve)
+    _forbid_full_decode(monkeypatch)
+    decoded = read_frames(folder / kind, _twelve)
+    assert decoded.indices.tolist() == expected.indices.tolist()
+    assert np.array_equal(decoded.times, expected.times)
+    for mine, theirs in zip(decoded.frames, expected.frames, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("kind", ["pyramid", "open_gop", "vfr", "hevc", "vp9", "ts", "edit_list"])
+def test_any_single_frame_is_exact(folder, kind, monkeypatch):
+    """Each third frame asked for alone is the right one, wherever it lies in its group."""
+    expected = read_frames_sequential(folder / kind, _every).frames
+    _forbid_full_decode(monkeypatch)
+    for index in range(0, len(expected), 3):
+        decoded = read_frames(folder / kind, lambda _, index=index: np.array([index]))
+        assert np.array_equal(decoded.frames[0], expected[index])
+
+
+@pytest.mark.parametrize("kind", ["bframes", "vp9", "open_gop"])
+def test_decoder_threads_change_nothing(folder, kind):
+    """Two decoder threads give the same pictures as one."""
+    one, two = (read_frames(folder / kind, _twelve, threads=n) for n in (1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one.frames, two.frames, strict=True))
+
+
+def test_only_wanted_groups_are_decoded(folder, monkeypatch):
+    """One wanted frame near the end of a clip decodes part of its group and no more."""
+    calls = []
+    keep = video._collect
+    monkeypatch.setattr(video, "_collect", lambda f, *rest: calls.extend(f) or keep(f, *rest))
+    read_frames(folder / "bframes", lambda _: np.array([50]))
+    assert 1 <= len(calls) <= 12
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_probe_counts_and_times_without_decoding(folder, kind):
+    """Frame count, ascending times and a duration that covers the last frame."""
+    info = probe(folder / kind)
+    assert info.frames == len(info.times) == _count(kind)
+    assert info.times.dtype == np.float64 and (np.diff(info.times) > 0).all()
+    assert info.duration_s > info.times[-1] - info.times[0]
+
+
+def test_variable_frame_rate_keeps_its_times(folder):
+    """Times are those that were written, not frame number over average rate."""
+    expected = np.array(clips.KINDS["vfr"]["ticks"]) / 1000
+    assert probe(folder / "vfr").times == pytest.approx(expected, abs=1e-4)
+
+
+def test_constant_frame_rate_has_its_duration(folder):
+    """Sixty frames at 25 per second last 2.4 s, the last frame's own time included."""
+    assert probe(folder / "bframes").duration_s == pytest.approx(2.4, abs=1e-6)
+
+
+def test_rotation_is_applied(folder):
+    """A clip that a player must turn comes out upright, and its size is the upright one."""
+    info = probe(folder / "rotated")
+    decoded = read_frames(folder / "rotated", _twelve)
+    assert (info.width, info.height) == (clips.WIDTH, clips.HEIGHT)
+    assert decoded.frames[0].shape == (clips.HEIGHT, clips.WIDTH, 3)
+    assert _numbers(decoded) == _twelve(info).tolist()
+
+
+@pytest.mark.parametrize("rotation", [90, 180])
+def test_other_turns_are_applied(tmp_path, rotation):
+    """A quarter turn the other way and a half turn come out upright too."""
+    size = (64, 96) if rotation == 90 else (96, 64)
+    path = clips.write_clip(tmp_path / "clip", 9, size=size, rotation=rotation)
+    assert _numbers(read_frames(path, _every)) == list(range(9))
+
+
+def test_odd_sizes_keep_their_last_row_and_column(folder):
+    """A picture of 97 x 65 is returned whole."""
+    assert read_frames(folder / "odd", _twelve).frames[0].shape == (65, 97, 3)
+
+
+def test_repeats_share_one_picture_and_convert_sees_each_once(folder):
+    """`convert` runs once per distinct frame, and a repeated index returns the same object."""
+    seen = []
+    decoded = read_frames(
+        folder / "bframes",
+        lambda _: np.array([5, 5, 40]),
+        convert=lambda picture: seen.append(clips.number_of(picture)) or picture[:1],
+    )
+    assert sorted(seen) == [5, 40]
+    assert decoded.frames[0] is decoded.frames[1] and decoded.frames[0].shape[0] == 1
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_full_decode_is_the_fallback(folder, reader, monkeypatch):
+    """If no seek lands where the index says, the frames are right all the same."""
+
+    def lost(*_):
+        raise video.Disagreement("lost")
+
+    monkeypatch.setattr(video.Cursor, "move_to", lost)
+    decoded = reader(folder / "bframes", _twelve)
+    assert _numbers(decoded) == decoded.indices.tolist()
+
+
+def test_packets_without_times_are_decoded_through(folder, monkeypatch):
+    """Where the packets do not tell the frames, decoding counts and times them."""
+    keep = video.index_packets
+
+    def vague(container, stream):
+        return replace(keep(container, stream), complete=False)
+
+    monkeypatch.setattr(video, "index_packets", vague)
+    assert probe(folder / "bframes").frames == 60
+    decoded = read_frames(folder / "bframes", _twelve)
+    assert _numbers(decoded) == decoded.indices.tolist()
+
+
+def _broken(root, folder):
+    """Name -> a file that is no sound video."""
+    cut = {f"cut_{kind}": clips.truncate(folder / kind, root / f"cut_{kind}", 0.6)
+           for kind in ("fast", "bframes", "mkv", "vp9", "avi")}
+    (root / "empty").write_bytes(b"")
+    (root / "page").write_bytes(b"<html><body>404 not found</body></html>" * 50)
+    (root / "folder").mkdir()
+    return cut | {
+        "empty": root / "empty",
+        "page": root / "page",
+        "folder": root / "folder",
+        "missing": root / "missing",
+        "audio": clips.write_audio(root / "audio"),
+    }
+
+
+BROKEN = ["cut_fast", "cut_bframes", "cut_mkv", "cut_vp9", "cut_avi",
+          "empty", "page", "folder", "missing", "audio"]
+
+
+@pytest.fixture(scope="module")
+def broken(folder, tmp_path_factory):
+    return _broken(tmp_path_factory.mktemp("broken"), folder)
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("reader", READERS)
+def test_what_is_no_sound_video_is_damaged(broken, kind, reader):
+    """Cut off, empty, not a video, no picture, not there: one exception with one clear line."""
+    with pytest.raises(DamagedClip) as caught:
+        reader(broken[kind], _twelve)
+    assert caught.value.path == broken[kind]
+    assert caught.value.reason and "\n" not in caught.value.reason
+    with pytest.raises(DamagedClip):
+        probe(broken[kind])
+
+
+def test_storage_faults_are_not_held_against_the_content(broken):
+    """A missing file may come back; a file without its index will not."""
+    for kind, lasting in (("missing", False), ("cut_bframes", True)):
+        with pytest.raises(DamagedClip) as caught:
+            probe(broken[kind])
+        assert caught.value.lasting is lasting
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_reported_decode_errors_are_damage(tmp_path, reader):
+    """Random bytes inside H.264 data are damage, save the rare ones that decode without a word."""
+    whole = clips.write_clip(
+        tmp_path / "whole", options={"g": "30", "bf": "3", "crf": "5", "preset": "veryfast"}
+    )
+    expected = read_frames_sequential(whole, _twelve).frames
+    outcomes = []
+    for seed in range(12):
+        path = clips.scribble(whole, tmp_path / "scribbled", 0.1 + seed / 16, 64, seed)
+        try:
+            frames = reader(path, _twelve).frames
+        except DamagedClip:
+            outcomes.append("damaged")
+            continue
+        same = all(np.array_equal(a, b) for a, b in zip(frames, expected, strict=True))
+        outcomes.append("untouched" if same else "silent")
+    assert outcomes.count("damaged") >= 9 and outcomes.count("silent") <= 1
+
+
+def test_damage_travels_between_processes():
+    """The exception survives pickling with its fields."""
+    error = pickle.loads(pickle.dumps(DamagedClip("a.mp4", "cut off", lasting=False)))
+    assert (error.path.name, error.reason, error.lasting) == ("a.mp4", "cut off", False)
+
+
+def test_a_colon_in_the_name_is_no_protocol(folder, tmp_path):
+    """File names are file names, whatever they look like."""
+    path = tmp_path / "http:clip"
+    path.write_bytes((folder / "bframes").read_bytes())
+    assert probe(path).frames == 60
