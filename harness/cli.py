@@ -64,12 +64,23 @@ _RECIPE = _options(
 
 @main.command()
 @click.option("--method", required=True, metavar="NAME", help="What to train; see `harness list methods`.")
-@click.option("--dataset", required=True, metavar="NAME", help="What to train and score on; see `harness list datasets`.")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME",
+    help="What to train and score on; see `harness list datasets`.",
+)
 @_RECIPE
 @click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores.")
 @_PLACES
 @click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
-@click.option("--checkpoint-every", type=click.IntRange(min=0), default=0, metavar="N", help="Also keep a checkpoint every N steps (always one per epoch).")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Also keep a checkpoint every N steps (always one per epoch).",
+)
 @click.option("--dry-run", is_flag=True, help="Show plan, work and cost; train nothing.")
 def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run, **asked) -> None:
     """Train a method, score it, record it, refresh the leaderboard."""
@@ -99,18 +110,23 @@ def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run,
 @main.command()
 @click.argument("checkpoint", type=Path, metavar="RUN|FILE")
 @click.option("--dataset", required=True, metavar="NAME", help="What to score on.")
-@click.option("--method", default="", metavar="NAME", help="The method of a checkpoint FILE (a run folder knows its own).")
+@click.option(
+    "--method",
+    default="",
+    metavar="NAME",
+    help="The method of a checkpoint FILE (a run folder knows its own).",
+)
 @_RECIPE
 @click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores.")
 @_PLACES
 def evaluate(checkpoint, leaderboards, runs, workers, as_json, method, **asked) -> None:
     """Score an existing checkpoint; it gets a record of its own."""
-    from harness.engine import evaluate as engine
+    from harness.engine.evaluate import evaluate_checkpoint
     from harness.engine.execute import default_workers
     from harness.engine.run import Places
     from harness.plugins import registry
 
-    record = engine.evaluate_checkpoint(
+    record = evaluate_checkpoint(
         checkpoint,
         method,
         asked,
@@ -153,14 +169,25 @@ def plugins() -> None:
 
 
 @main.command()
-@click.option("--leaderboards", type=Path, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables are.")
-@click.option("--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records.")
+@click.option(
+    "--leaderboards",
+    type=Path,
+    default=Path("leaderboards"),
+    show_default=True,
+    metavar="DIR",
+    help="Where records and tables are.",
+)
+@click.option(
+    "--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records."
+)
 def leaderboard(leaderboards: Path, check: bool) -> None:
     """Regenerate all tables from the records."""
     from harness.results import leaderboard as tables
 
     if not leaderboards.is_dir():
-        raise HarnessError(f"no leaderboards in {leaderboards}", "pass --leaderboards DIR, or run a method first")
+        raise HarnessError(
+            f"no leaderboards in {leaderboards}", "pass --leaderboards DIR, or run a method first"
+        )
     if check:
         problems = tables.check(leaderboards)
         for problem in problems:

@@ -28,7 +28,9 @@ def config() -> dict:
     values, _ = yaml_io.read(path, str(path))
     data = values.get("data") or {}
     if set(values) - {"cache", "data"} or not isinstance(data, dict):
-        raise HarnessError(f"{path}: only `cache: DIR` and `data: {{dataset: DIR}}` may stand here", "fix that file")
+        raise HarnessError(
+            f"{path}: only `cache: DIR` and `data: {{dataset: DIR}}` may stand here", "fix that file"
+        )
     return {"cache": values.get("cache"), "data": data}
 
 
@@ -54,5 +56,7 @@ def data_root(dataset: str, given: str | None) -> Path:
             f"or write `data: {{{dataset}: DIR}}` into {config_file()}",
         )
     if not root.is_dir():
-        raise HarnessError(f"the data root of '{dataset}' is no folder: {root} (from {source})", "check the path")
+        raise HarnessError(
+            f"the data root of '{dataset}' is no folder: {root} (from {source})", "check the path"
+        )
     return root.resolve()

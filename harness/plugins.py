@@ -79,9 +79,7 @@ class Registry:
             return
         for spec in declared:
             if not isinstance(spec, spec_class):
-                plugin.problem = (
-                    f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
-                )
+                plugin.problem = f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
                 return
         for spec in declared:
             for name in (spec.name, *spec.aliases):

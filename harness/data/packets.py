@@ -18,6 +18,9 @@ AHEAD = 30
 #: An MPEG-4 part 2 packet this small says "show the last picture again" and yields no frame.
 _EMPTY_PICTURE = 10
 
+#: The share of frames by which the header of an AVI file may be off.
+_AVI_SLACK = 0.01
+
 #: Seconds by which a Matroska track may end before its own header says so.
 _SLACK_S = 0.5
 
@@ -52,9 +55,10 @@ class PacketIndex:
 def index_packets(container, stream) -> PacketIndex:
     """Reads every packet of ``stream`` from the start of ``container`` and decodes none."""
     pts, dts, keys, shown, damage = [], [], [], [], None
-    duration, complete, codec = 0, True, stream.codec_context.name
+    duration, complete, empty, codec = 0, True, 0, stream.codec_context.name
     for packet in container.demux(stream):
         if packet.size == 0:
+            empty += packet.dts is not None
             continue
         if packet.is_corrupt and damage is None:
             damage = f"packet {len(pts)} is incomplete or marked corrupt"
@@ -85,7 +89,8 @@ def index_packets(container, stream) -> PacketIndex:
         end=end,
         keys=keys,
         complete=complete,
-        damage=damage or _shortfall(container, stream, len(pts), end if complete else None),
+        damage=damage
+        or _shortfall(container, stream, len(pts) + empty, keys, end if complete else None),
     )
 
 
@@ -108,8 +113,16 @@ def _starts(ticks: np.ndarray, order: np.ndarray, keys: list, pts: list) -> np.n
     return starts
 
 
-def _shortfall(container, stream, packets: int, end: int | None) -> str | None:
+def _shortfall(container, stream, packets: int, keys: list, end: int | None) -> str | None:
     """What a cut-off file promises and lacks, or None."""
+    if keys and keys[0] > 0 and "mpeg" not in container.format.name:
+        # Only a broadcast stream may be joined in the middle.
+        return "its first keyframe is missing"
+    if "avi" in container.format.name:
+        # Its header is often off by a frame or two where a writer dropped or doubled some.
+        promised = stream.frames
+        if packets < promised - max(2, promised * _AVI_SLACK):
+            return f"cut off: {packets} of {promised} frames are in the file"
     if "mov" in container.format.name:
         promised = len(stream.index_entries)
         if packets < promised:

@@ -47,7 +47,7 @@ class Geometry:
             picture = np.asarray(Image.fromarray(picture).resize(target, how))
         width, height = target
         # round() goes to the even number at one half, as torchvision's centre crop does.
-        left, top = (int(round((side - self.size) / 2.0)) for side in (width, height))
+        left, top = (round((side - self.size) / 2) for side in (width, height))
         square = picture[top : top + self.size, left : left + self.size]
         return np.ascontiguousarray(square.transpose(2, 0, 1))
 

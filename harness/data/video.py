@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -240,8 +240,8 @@ def _first_frame(container, stream, packets: PacketIndex) -> av.VideoFrame:
             decoder.flush_buffers()
             break
     decoder.flush_buffers()
-    if not frames:
-        raise Disagreement("the first keyframe shows nothing")
+    if not frames or frames[0].is_corrupt:
+        raise Disagreement("the first keyframe shows nothing sound")
     return frames[0]
 
 
@@ -256,7 +256,7 @@ def _survey_by_decoding(path: Path | str, threads: int) -> _Survey:
         base, rate = stream.time_base, stream.average_rate or stream.guessed_rate or 25
     if first is None:
         raise DamagedClip(path, "holds no video frames")
-    if None in pts or any(b <= a for a, b in zip(pts, pts[1:])):
+    if None in pts or any(b <= a for a, b in pairwise(pts)):
         times = np.arange(len(pts)) / float(rate)
         duration = len(pts) / float(rate)
     else:

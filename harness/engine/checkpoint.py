@@ -34,9 +34,13 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise HarnessError(f"{path} cannot be read: {str(error).splitlines()[0]}", "delete it and start again") from error
+        raise HarnessError(
+            f"{path} cannot be read: {str(error).splitlines()[0]}", "delete it and start again"
+        ) from error
     if state.get("format") != FORMAT:
-        raise HarnessError(f"{path} is of format {state.get('format')}, this is {FORMAT}", "start the run again")
+        raise HarnessError(
+            f"{path} is of format {state.get('format')}, this is {FORMAT}", "start the run again"
+        )
     return state
 
 
@@ -82,7 +86,11 @@ def load_model(model: nn.Module, path: Path) -> None:
     state, own = load_tensors(path), model.state_dict()
     missing = sorted(set(own) - set(state))
     unexpected = sorted(set(state) - set(own))
-    misshapen = [f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}" for n in own if n in state and own[n].shape != state[n].shape]
+    misshapen = [
+        f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}"
+        for n in own
+        if n in state and own[n].shape != state[n].shape
+    ]
     differences = [
         f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for what, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))

@@ -70,7 +70,9 @@ def _encode(
     workers: Workers,
     settings: Settings,
 ) -> Features | None:
-    groups = [items[start : start + settings.batch_size] for start in range(0, len(items), settings.batch_size)]
+    groups = [
+        items[start : start + settings.batch_size] for start in range(0, len(items), settings.batch_size)
+    ]
     mine = range(workers.rank, len(groups), workers.world)
     jobs = [lambda group=groups[index]: make_batch(group) for index in mine]
     model.eval()

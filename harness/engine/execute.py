@@ -45,7 +45,11 @@ def default_workers() -> int:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    return (
+        torch.device("cuda", torch.cuda.current_device())
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )
 
 
 def _by_ray(job: Job, count: int) -> Outcome | None:
@@ -96,7 +100,9 @@ def _check_resources(count: int, use_gpu: bool) -> None:
     available = torch.cuda.device_count() if use_gpu else os.cpu_count() or 1
     if count > available and not os.environ.get("RAY_ADDRESS"):
         what = "GPUs" if use_gpu else "CPU cores"
-        raise HarnessError(f"--workers {count} needs {count} {what}, this machine has {available}", "use fewer")
+        raise HarnessError(
+            f"--workers {count} needs {count} {what}, this machine has {available}", "use fewer"
+        )
 
 
 def _user_error(error: Exception) -> Exception:

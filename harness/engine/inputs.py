@@ -45,7 +45,9 @@ class Frames:
     jittered: bool = False
 
 
-def samples(clips: Sequence[Clip], captions: Sequence[Caption], mode: str, unusable: Mapping[str, str]) -> list[Sample]:
+def samples(
+    clips: Sequence[Clip], captions: Sequence[Caption], mode: str, unusable: Mapping[str, str]
+) -> list[Sample]:
     """Training samples in a fixed order, without missing and damaged clips.
 
     ``mode`` is ``each`` (every caption is a sample) or ``one_per_clip``.
@@ -67,7 +69,13 @@ def epoch_order(count: int, *key: object) -> np.ndarray:
 class Batches:
     """Makes batches of one stage: training batches by sample, evaluation batches in order."""
 
-    def __init__(self, frames: Frames, tokenizers: Sequence[Tokenizer], text_length: int, train_frames: Frames | None = None) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        tokenizers: Sequence[Tokenizer],
+        text_length: int,
+        train_frames: Frames | None = None,
+    ) -> None:
         self.frames = frames
         self.train_frames = train_frames or frames
         self.tokenizers = tokenizers

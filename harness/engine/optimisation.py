@@ -81,7 +81,9 @@ def clip_gradients(parameters: Sequence[tuple[str, nn.Parameter]], limit: float,
     norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))))
     if not math.isfinite(norm):
         bad = next(n for n, p in parameters if p.grad is not None and not torch.isfinite(p.grad).all())
-        raise HarnessError(f"the gradient of {bad} is not finite, {where}", "lower train.lr, or use precision fp32")
+        raise HarnessError(
+            f"the gradient of {bad} is not finite, {where}", "lower train.lr, or use precision fp32"
+        )
     if limit and norm > limit:
         torch._foreach_mul_(grads, limit / (norm + 1e-6))
     return norm

@@ -34,7 +34,7 @@ class Meter:
     def _line(self, done: int, now: float, note: str) -> str:
         elapsed = now - self.start
         rate = (done - self.begun_at) / elapsed if elapsed > 0 else 0.0
-        left = f", {clock((self.total - done) / rate)} left" if 0 < rate and done < self.total else ""
+        left = f", {clock((self.total - done) / rate)} left" if rate > 0 and done < self.total else ""
         return f"{self.what}: {done}/{self.total}, {clock(elapsed)}{left}{', ' + note if note else ''}"
 
 
@@ -42,7 +42,14 @@ class _Bar(Meter):
     def __init__(self, what: str, total: int, done: int = 0) -> None:
         super().__init__(what, total, done)
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

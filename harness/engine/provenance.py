@@ -61,10 +61,15 @@ def make_record(
         gpu_hours=round(seconds * outcome.world_size / 3600, 3) if on_gpu else None,
         peak_memory_mb=outcome.peak_memory_mb,
         # The texts are part of it: a smoke test on a few clips never replaces the real result.
-        recipe_digest=digest({"plan": plan.digest, "trained": source.digest, "texts": outcome.protocol.ids_texts_hash}),
+        recipe_digest=digest(
+            {"plan": plan.digest, "trained": source.digest, "texts": outcome.protocol.ids_texts_hash}
+        ),
         plan_digest=plan.digest,
         seed=plan.seed,
-        versions={**plan.versions, **{name: version(name) for name in ("torch", "open_clip_torch", "timm", "av")}},
+        versions={
+            **plan.versions,
+            **{name: version(name) for name in ("torch", "open_clip_torch", "timm", "av")},
+        },
         checkpoint_sha256=checkpoint_sha256 or (training.checkpoint_sha256 if training else None),
         commit=commit,
         dirty=dirty,
@@ -95,9 +100,14 @@ def _commit() -> tuple[str | None, bool]:
         return None, False
     try:
         asked = ["git", "-C", str(folder)]
-        commit = subprocess.run([*asked, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        commit = subprocess.run(
+            [*asked, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         changed = subprocess.run(
-            [*asked, "status", "--porcelain", "--", "harness", "plugins"], capture_output=True, text=True, check=True
+            [*asked, "status", "--porcelain", "--", "harness", "plugins"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None, False

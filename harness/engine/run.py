@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from harness.plan.plan import RunPlan
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.digest import sha256_file
-from harness.results.record import ResultRecord, dumps, record_path, write, write_atomically
+from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
 
 PLAN, RECORD = "plan.json", "record.json"
 
@@ -36,7 +35,13 @@ class Places:
 
 
 def run(
-    plan: RunPlan, registry: Registry, where: Places, *, workers: int, resume: bool = False, checkpoint_every: int = 0
+    plan: RunPlan,
+    registry: Registry,
+    where: Places,
+    *,
+    workers: int,
+    resume: bool = False,
+    checkpoint_every: int = 0,
 ) -> ResultRecord:
     """Train and evaluate a plan; returns the record that was written.
 
@@ -68,12 +73,12 @@ def evaluate(
     check_splits(plan, dataset, train=False)
     folder = where.runs / f"evaluate-{plan.name}"
     folder.mkdir(parents=True, exist_ok=True)
-    weights = pretrained_weights(plan, registry)
+    earlier = model.parent / RECORD
     job = Job(
         plan=plan,
         folder=str(folder),
-        weights=str(weights or ""),
         model=str(model.resolve()),
+        pretraining=(load(earlier).pretraining or "") if trained_on and earlier.exists() else "unknown",
         decode_threads=decode_threads(workers),
     )
     outcome = execute(job, workers)
@@ -138,7 +143,9 @@ def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Path:
     """The run's folder, emptied unless the run is resumed."""
     folder = runs.resolve() / plan.name
     if resume and not (folder / PLAN).exists():
-        raise HarnessError(f"nothing to resume in {folder}", "start the run without --resume, with the same --runs")
+        raise HarnessError(
+            f"nothing to resume in {folder}", "start the run without --resume, with the same --runs"
+        )
     if not resume and folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

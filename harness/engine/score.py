@@ -32,7 +32,9 @@ def score_matrix(
     return _tiles(model, *shared, workers, budget_mb)
 
 
-def _scores(model: VideoTextModel, texts: Features, clips: Features, workers: Workers, rows: int) -> np.ndarray:
+def _scores(
+    model: VideoTextModel, texts: Features, clips: Features, workers: Workers, rows: int
+) -> np.ndarray:
     device = workers.device
     clips = clips.map(lambda t: t.to(device))
     scores = np.empty((len(texts), len(clips)))
@@ -43,7 +45,9 @@ def _scores(model: VideoTextModel, texts: Features, clips: Features, workers: Wo
     return scores
 
 
-def _tiles(model: VideoTextModel, texts: Features, clips: Features, workers: Workers, budget_mb: int) -> np.ndarray | None:
+def _tiles(
+    model: VideoTextModel, texts: Features, clips: Features, workers: Workers, budget_mb: int
+) -> np.ndarray | None:
     elements = texts.tokens[0].numel() + clips.tokens[0].numel()
     side = max(1, math.isqrt(budget_mb * 2**20 // (PAIR_COST * elements)))
     corners = [(row, column) for row in range(0, len(texts), side) for column in range(0, len(clips), side)]

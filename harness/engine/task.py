@@ -51,7 +51,9 @@ class Evaluation:
 
     def encode_texts(self) -> Features | None:
         """Features of all queries, in order."""
-        return encode_texts(self.model, self.captions, self.batches, self.workers, self.plan.recipe.evaluation)
+        return encode_texts(
+            self.model, self.captions, self.batches, self.workers, self.plan.recipe.evaluation
+        )
 
     def score(self, texts: Features | None, clips: Features | None) -> np.ndarray | None:
         """Similarities ``[texts, clips]``, float64."""

@@ -68,7 +68,9 @@ class Trainer:
         if stage.precision == "fp64":
             loss.double()
         whole = nn.ModuleDict({"model": self.model, "loss": loss})
-        parameters = [(n.removeprefix("model."), p) for n, p in freeze(whole, [_whole(p) for p in stage.trainable])]
+        parameters = [
+            (n.removeprefix("model."), p) for n, p in freeze(whole, [_whole(p) for p in stage.trainable])
+        ]
         optimizer = make_optimizer(stage, parameters, self.registry)
         if saved and saved["progress"]["stage"] == index and saved.get("optimizer"):
             optimizer.load_state_dict(saved["optimizer"])
@@ -81,7 +83,10 @@ class Trainer:
         with meter(f"training {name}", total, done, self.workers.first) as shown:
             while progress.epoch < stage.epochs:
                 order = epoch_order(len(self.samples), self.seed, name, progress.epoch)
-                jobs = [self._job(name, progress.epoch, order, step, batch) for step in range(progress.step, per_epoch)]
+                jobs = [
+                    self._job(name, progress.epoch, order, step, batch)
+                    for step in range(progress.step, per_epoch)
+                ]
                 for inputs, damaged in prefetched(jobs):
                     began = time.monotonic()
                     where = f"at stage {name}, epoch {progress.epoch}, step {progress.step}"
@@ -111,7 +116,15 @@ class Trainer:
         return lambda: self.batches.training(chosen, self.seed, stage, epoch)
 
     def _step(
-        self, stage: Stage, loss: Loss, parameters, optimizer, inputs: Batch, clip_ids: list[str], rate: float, where: str
+        self,
+        stage: Stage,
+        loss: Loss,
+        parameters,
+        optimizer,
+        inputs: Batch,
+        clip_ids: list[str],
+        rate: float,
+        where: str,
     ) -> dict[str, Any]:
         torch.manual_seed(key(self.seed, where, self.workers.rank))
         value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage.precision)
@@ -153,7 +166,9 @@ class Trainer:
             )
         )
 
-    def _similarity(self, local: dict[str, Features], features: dict[str, Features], text: str, video: str) -> Tensor:
+    def _similarity(
+        self, local: dict[str, Features], features: dict[str, Features], text: str, video: str
+    ) -> Tensor:
         if not self.model.temporal.pairwise:
             return self.model.score(features[text], features[video])
         # A pairwise head is the expensive part: each worker scores its own texts only.
@@ -191,7 +206,9 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device computes bf16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    return device.type == "cpu" and (
+        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    )
 
 
 def _at_least_float(tensor: Tensor) -> Tensor:

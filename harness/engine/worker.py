@@ -23,7 +23,7 @@ from harness.engine.task import Evaluation, Task
 from harness.engine.train import Trainer, effective_batch
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.models.assembly import VideoTextModel, build_model, make
+from harness.models.assembly import VideoTextModel, build_model, make, untrained
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
@@ -34,12 +34,14 @@ TRAINED_BACKBONE = "backbone.safetensors"
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent. ``weights`` are pre-trained backbone weights, ``model`` a finished
-    model to evaluate instead of training; ``evaluate`` is False for a pre-training run."""
+    model to evaluate instead of training, whose backbone came from ``pretraining``; ``evaluate`` is
+    False for a pre-training run."""
 
     plan: RunPlan
     folder: str
     weights: str = ""
     model: str = ""
+    pretraining: str = ""
     evaluate: bool = True
     checkpoint_every: int = 0
     decode_threads: int = 2
@@ -77,7 +79,9 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     plan, components = job.plan, registry()
     _check_versions(plan, components)
     torch.manual_seed(key(plan.seed, "initial weights"))
-    model = build_model(plan.recipe, components, Path(job.weights) if job.weights else None)
+    # A finished model brings every weight: nothing is loaded or downloaded only to be replaced.
+    recipe = untrained(plan.recipe) if job.model else plan.recipe
+    model = build_model(recipe, components, Path(job.weights) if job.weights else None)
     if any(stage.precision == "fp64" for stage in plan.recipe.stages.values()):
         model.double()
     model.to(workers.device)
@@ -101,7 +105,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         missing=result.missing,
         training=training,
         backbone=model.backbone.name,
-        pretraining=model.backbone.pretraining,
+        pretraining=job.pretraining if job.model else model.backbone.pretraining,
         parameters=sum(p.numel() for p in model.parameters()),
         resolution=batches.frames.size,
         peak_memory_mb=_peak_memory_mb(workers),
@@ -110,7 +114,9 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     )
 
 
-def training_samples(plan: RunPlan, dataset: Dataset, batches: Batches, workers: Workers) -> tuple[list[Sample], dict[str, str]]:
+def training_samples(
+    plan: RunPlan, dataset: Dataset, batches: Batches, workers: Workers
+) -> tuple[list[Sample], dict[str, str]]:
     """The usable samples of the training split, and every clip that is not usable, with reason."""
     split, data = plan.protocol.train, plan.recipe.data
     clips = dataset.clips(split)
@@ -119,7 +125,9 @@ def training_samples(plan: RunPlan, dataset: Dataset, batches: Batches, workers:
     share = workers.share(len(present))
     mine = present[share.start : share.stop]
     with meter("reading training clips", len(mine), shown=workers.first and bool(mine)) as shown:
-        found = batches.train_frames.reader.prepare([c.path for c in mine], lambda done, total: shown.update(done))
+        found = batches.train_frames.reader.prepare(
+            [c.path for c in mine], lambda done, total: shown.update(done)
+        )
     by_path = {str(clip.path): clip.id for clip in mine}
     for part in workers.gather_objects({by_path[str(path)]: reason for path, reason in found.items()}):
         unusable.update(part)
@@ -129,7 +137,12 @@ def training_samples(plan: RunPlan, dataset: Dataset, batches: Batches, workers:
 
 
 def _train(
-    job: Job, workers: Workers, components: Registry, model: VideoTextModel, dataset: Dataset, batches: Batches
+    job: Job,
+    workers: Workers,
+    components: Registry,
+    model: VideoTextModel,
+    dataset: Dataset,
+    batches: Batches,
 ) -> Training:
     plan, folder = job.plan, Path(job.folder)
     usable, unusable = training_samples(plan, dataset, batches, workers)
@@ -164,7 +177,9 @@ def _train(
 
 
 def _announce(plan: RunPlan, usable: Sequence[Sample], unusable: dict[str, str], batch: int) -> None:
-    say(f"{plan.method} on {plan.dataset}: {len(usable)} training samples, global batch {batch}, seed {plan.seed}")
+    say(
+        f"{plan.method} on {plan.dataset}: {len(usable)} training samples, global batch {batch}, seed {plan.seed}"
+    )
     if unusable:
         shown = ", ".join(f"{name} ({reason})" for name, reason in list(unusable.items())[:3])
         say(f"skipping {len(unusable)} training clips: {shown}{', ...' if len(unusable) > 3 else ''}")

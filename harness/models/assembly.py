@@ -70,11 +70,19 @@ def build_model(recipe: Recipe, registry: Registry, weights: Path | None = None)
     return VideoTextModel(backbone, temporal)
 
 
+def untrained(recipe: Recipe) -> Recipe:
+    """The same recipe with a backbone of random weights: nothing is read or downloaded."""
+    backbone = {k: "" if k in ("weights", "pretrained") else v for k, v in recipe.model.backbone.items()}
+    return msgspec.structs.replace(recipe, model=msgspec.structs.replace(recipe.model, backbone=backbone))
+
+
 def build_loss(value: Mapping[str, Any], registry: Registry) -> Loss:
     return _make(value, "losses", Loss, registry)
 
 
-def build_optimizer(value: Mapping[str, Any], groups: list[dict], registry: Registry) -> torch.optim.Optimizer:
+def build_optimizer(
+    value: Mapping[str, Any], groups: list[dict], registry: Registry
+) -> torch.optim.Optimizer:
     return _make(value, "optimizers", torch.optim.Optimizer, registry, groups)
 
 
@@ -85,11 +93,10 @@ def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: An
 
 
 def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) -> str:
-    """A component with the options that differ from its defaults, such as ``dsl(axis=texts)``."""
+    """A component with all its options, such as ``dual_softmax(axis=own, temperature=100.0)``."""
     spec, _, options = component(value, kind, registry)
-    defaults = msgspec.to_builtins(spec.options())
-    given = {k: v for k, v in msgspec.to_builtins(options).items() if v != defaults[k]}
-    return spec.name + (f"({', '.join(f'{k}={v}' for k, v in given.items())})" if given else "")
+    given = [f"{name}={option}" for name, option in sorted(msgspec.to_builtins(options).items())]
+    return spec.name + (f"({', '.join(given)})" if given else "")
 
 
 def _backbone(value: Mapping[str, Any], registry: Registry) -> Backbone:

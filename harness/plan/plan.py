@@ -92,21 +92,20 @@ def load_plan(path: Path) -> RunPlan:
     try:
         return msgspec.json.decode(path.read_bytes(), type=RunPlan, strict=True)
     except OSError as error:
-        raise HarnessError(f"no plan at {path}: {error.strerror}", "give a run folder made by `harness run`") from error
+        raise HarnessError(
+            f"no plan at {path}: {error.strerror}", "give a run folder made by `harness run`"
+        ) from error
     except msgspec.DecodeError as error:
-        raise HarnessError(f"{path} is not a plan of this version: {error}", "run the method again") from error
+        raise HarnessError(
+            f"{path} is not a plan of this version: {error}", "run the method again"
+        ) from error
 
 
 def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     """Resolve a request, and refuse what cannot work, before anything heavy is imported."""
     method, _ = registry.find("methods", request.method)
     dataset, _ = registry.find("datasets", request.dataset)
-    layers = Layers()
-    recipes.read_layer(layers, method.recipe)
-    if dataset.recipe:
-        recipes.read_layer(layers, dataset.recipe)
-    if dataset.name in method.recipes:
-        recipes.read_layer(layers, method.recipes[dataset.name])
+    layers = lay_recipes(method, dataset)
     if request.recipe_file:
         recipes.read_layer(layers, request.recipe_file)
     _lay_options(layers, request)
@@ -115,10 +114,25 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     return _plan(method.name, dataset, recipe, request, registry), layers
 
 
+def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None) -> Layers:
+    """The packaged recipes of a method, and those that belong to a data set, from weak to strong."""
+    layers = Layers()
+    recipes.read_layer(layers, method.recipe)
+    if dataset and dataset.recipe:
+        recipes.read_layer(layers, dataset.recipe)
+    if dataset and dataset.name in method.recipes:
+        recipes.read_layer(layers, method.recipes[dataset.name])
+    return layers
+
+
 def _lay_options(layers: Layers, request: Request) -> None:
     for option, path, value in (
         ("--backbone", ("model", "backbone", "name"), request.backbone),
-        ("--weights", ("model", "backbone", "weights"), request.weights and str(Path(request.weights).resolve())),
+        (
+            "--weights",
+            ("model", "backbone", "weights"),
+            request.weights and str(Path(request.weights).resolve()),
+        ),
         ("--protocol", ("data", "protocol"), request.protocol),
         ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
     ):
@@ -185,7 +199,9 @@ def _protocol(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
     wanted = recipe.data.protocol
     known: dict[str, ProtocolSpec] = {protocol.name: protocol for protocol in dataset.protocols}
     if wanted and wanted not in known:
-        raise HarnessError(f"data set '{dataset.name}' has no protocol '{wanted}'", f"known: {', '.join(known)}")
+        raise HarnessError(
+            f"data set '{dataset.name}' has no protocol '{wanted}'", f"known: {', '.join(known)}"
+        )
     chosen = known[wanted] if wanted else dataset.default_protocol
     return Protocol(
         name=chosen.name,

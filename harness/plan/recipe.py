@@ -57,12 +57,19 @@ class Layers:
         name, equals, text = assignment.partition("=")
         path = tuple(part for part in name.strip().split(".") if part)
         if not equals or not path:
-            raise HarnessError(f"--set {assignment!r} is not of the form a.b=value", "for example --set train.lr=1e-5")
+            raise HarnessError(
+                f"--set {assignment!r} is not of the form a.b=value", "for example --set train.lr=1e-5"
+            )
         value = yaml_io.parse_scalar(text)
         tree: Any = value
         for part in reversed(path):
             tree = {part: tree}
-        self.lay(tree, {path: f"--set {name.strip()}"} if not isinstance(value, dict) else _leaves(value, path, f"--set {name}"))
+        self.lay(
+            tree,
+            {path: f"--set {name.strip()}"}
+            if not isinstance(value, dict)
+            else _leaves(value, path, f"--set {name}"),
+        )
 
     def origin(self, path: Sequence[str]) -> str:
         """Where a value came from: the longest known prefix, or the schema's default."""
@@ -76,12 +83,16 @@ def read_layer(layers: Layers, resource: str, chain: tuple[str, ...] = ()) -> No
     """Lay a recipe file and, before it, what it ``extends``; ``resource`` is a path or
     ``package:path``."""
     if resource in chain:
-        raise HarnessError(f"recipes extend each other in a circle: {' -> '.join((*chain, resource))}", "cut one")
+        raise HarnessError(
+            f"recipes extend each other in a circle: {' -> '.join((*chain, resource))}", "cut one"
+        )
     values, origins = yaml_io.read(*_locate(resource))
     base = values.pop("extends", None)
     if base is not None:
         if not isinstance(base, str):
-            raise HarnessError(f"recipe {resource}: 'extends' must name one recipe", "extends: package:path.yaml")
+            raise HarnessError(
+                f"recipe {resource}: 'extends' must name one recipe", "extends: package:path.yaml"
+            )
         read_layer(layers, _relative(base, resource), (*chain, resource))
     layers.lay(values, origins)
 
@@ -95,10 +106,13 @@ def resolve(layers: Layers, registry: Registry) -> Recipe:
         raise HarnessError("recipe: 'train' and 'stages' are mappings", "stages: {finetune: {epochs: 5}}")
     for name, stage in stages.items():
         if stage is not None and not isinstance(stage, dict):
-            raise HarnessError(f"recipe value 'stages.{name}' is not a mapping", "stages: {finetune: {epochs: 5}}")
+            raise HarnessError(
+                f"recipe value 'stages.{name}' is not a mapping", "stages: {finetune: {epochs: 5}}"
+            )
         merged = Layers(_copy(shared))
         merged.lay(stage or {}, {})
         stages[name] = merged.values
+        convert(merged.values, Stage, ("stages", name), layers)  # here the message can name the stage
     values["stages"] = stages
     recipe = convert(values, Recipe, (), layers)
     resolved = msgspec.to_builtins(recipe)
@@ -125,7 +139,9 @@ def convert(values: Any, kind: type, path: tuple[str, ...], layers: Layers) -> A
         parts = (*path, *re.findall(r"[^.\[\]$`]+", inner.replace("[...]", ".*")))
         unknown = re.search(r"unknown field `(.+)`", message)
         if unknown:
-            known = ", ".join(name for name in getattr(_at(kind, parts[len(path) :]), "__struct_fields__", ()))
+            known = ", ".join(
+                name for name in getattr(_at(kind, parts[len(path) :]), "__struct_fields__", ())
+            )
             parts = (*parts, unknown.group(1))
             message = "unknown key" + (f" (known here: {known})" if known else "")
         shown, origin = ".".join(parts), _origin(layers, parts)
@@ -141,7 +157,9 @@ def _origin(layers: Layers, parts: tuple[str, ...]) -> str:
     return "" if origin == "default" else origin
 
 
-def _component(value: Any, kind: str, path: tuple[str, ...], layers: Layers, registry: Registry) -> dict[str, Any]:
+def _component(
+    value: Any, kind: str, path: tuple[str, ...], layers: Layers, registry: Registry
+) -> dict[str, Any]:
     shown = ".".join(path)
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         options = dict(value)
@@ -152,7 +170,9 @@ def _component(value: Any, kind: str, path: tuple[str, ...], layers: Layers, reg
     spec, _ = registry.find(kind, name if not slash else base)
     if slash:
         if not getattr(spec, "variant_option", ""):
-            raise HarnessError(f"{singular(kind)} '{base}' has no variants, '{name}' asks for one", f"use '{base}'")
+            raise HarnessError(
+                f"{singular(kind)} '{base}' has no variants, '{name}' asks for one", f"use '{base}'"
+            )
         options.setdefault(spec.variant_option, variant)
     checked = convert(options, spec.options, path, layers)
     return {"name": spec.name, **msgspec.to_builtins(checked)}
@@ -172,7 +192,11 @@ def _at(kind: Any, parts: Sequence[str]) -> Any:
     for part in parts:
         if part == "stages":
             return Stage
-        hints = {f.name: f.type for f in msgspec.structs.fields(kind)} if hasattr(kind, "__struct_fields__") else {}
+        hints = (
+            {f.name: f.type for f in msgspec.structs.fields(kind)}
+            if hasattr(kind, "__struct_fields__")
+            else {}
+        )
         kind = hints.get(part, kind)
     return kind
 
@@ -200,7 +224,9 @@ def _locate(resource: str) -> tuple[Path, str]:
         try:
             path = Path(str(files(package))) / inner
         except ModuleNotFoundError as error:
-            raise HarnessError(f"recipe {resource}: no package '{package}'", "check the name before the colon") from error
+            raise HarnessError(
+                f"recipe {resource}: no package '{package}'", "check the name before the colon"
+            ) from error
         return path, f"{package}/{inner}"
     return Path(resource), resource
 

@@ -30,13 +30,15 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
 ):
     _CoreLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""] if _tag == "null" else list(_first)
+        f"tag:yaml.org,2002:{_tag}",
+        re.compile(f"^(?:{_pattern})$"),
+        [*_first, ""] if _tag == "null" else list(_first),
     )
 
 
 def parse_scalar(text: str) -> Any:
     """The value of a ``--set`` argument: any YAML 1.2 scalar or flow collection."""
-    return yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - a subclass of the safe loader
+    return yaml.load(text, Loader=_CoreLoader)
 
 
 def read(path: Path, shown: str) -> tuple[dict[str, Any], Origins]:
@@ -55,7 +57,9 @@ def read(path: Path, shown: str) -> tuple[dict[str, Any], Origins]:
         problem = getattr(error, "problem", None) or "not valid YAML"
         raise HarnessError(f"recipe {shown}{line}: {problem}", "fix the YAML there") from error
     if not isinstance(values, dict):
-        raise HarnessError(f"recipe {shown} is not a mapping of settings", "start it with `model:` or `train:`")
+        raise HarnessError(
+            f"recipe {shown} is not a mapping of settings", "start it with `model:` or `train:`"
+        )
     origins: Origins = {}
     if node is not None:
         _note(node, (), shown, origins)

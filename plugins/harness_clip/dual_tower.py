@@ -71,6 +71,10 @@ class DualTower(Backbone):
         features, pooled = text.encode(self._text_tower, tokens)
         return Features(features, mask, pooled)
 
+    def weights(self) -> dict[str, Tensor]:
+        """The open_clip module's own state dict, as :mod:`harness_clip.weights` reads it."""
+        return dict(self.clip.state_dict())
+
     @property
     def _text_tower(self) -> nn.Module:
         return getattr(self.clip, "text", self.clip)

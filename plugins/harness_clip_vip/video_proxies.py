@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness import HarnessError
-from harness.models import Attention, Backbone, BuildContext, Features, TemporalModule, VideoBatch, full_attention
+from harness.models import (
+    Attention,
+    Backbone,
+    BuildContext,
+    Features,
+    TemporalModule,
+    VideoBatch,
+    full_attention,
+)
 from harness_clip_vip.plugin import VideoProxiesOptions
 
 
@@ -56,7 +64,9 @@ class VideoProxies(TemporalModule):
         """The table resampled to ``[frames, W]``: linear, half-pixel centres, as in the reference."""
         if frames == len(self.temporal):
             return self.temporal
-        resampled = functional.interpolate(self.temporal.T[None], size=frames, mode="linear", align_corners=False)
+        resampled = functional.interpolate(
+            self.temporal.T[None], size=frames, mode="linear", align_corners=False
+        )
         return resampled[0].T
 
     def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
@@ -78,7 +88,9 @@ class VideoProxies(TemporalModule):
 
 def build(options: VideoProxiesOptions, context: BuildContext) -> VideoProxies:
     if options.proxies < 1:
-        raise HarnessError(f"video_proxies needs at least one proxy, got {options.proxies}", "set model.temporal.proxies")
+        raise HarnessError(
+            f"video_proxies needs at least one proxy, got {options.proxies}", "set model.temporal.proxies"
+        )
     tower = context.backbone.visual
     tower.require("class_token", "temporal module 'video_proxies'")
     return VideoProxies(tower.width, options, options.temporal_size or context.frames)

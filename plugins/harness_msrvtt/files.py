@@ -16,7 +16,8 @@ from pathlib import Path
 from harness import HarnessError
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .webm .mkv .avi .mov .m4v .mpg .mpeg .wmv .flv .3gp .ts .mts .m2ts".split()
+    {".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg"}
+    | {".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts"}
 )
 
 #: How many folders below the root an annotation file may lie.
@@ -76,9 +77,10 @@ def read_ids(path: Path) -> list[str]:
     """Read the ``video_id`` column of a training list; an id that comes twice is an error."""
     ids: dict[str, int] = {}
     for line, row in _rows(path, ("video_id",)):
-        if row["video_id"] in ids:
-            raise _malformed(path, line, f"repeats {row['video_id']} of line {ids[row['video_id']]}")
-        ids[row["video_id"]] = line
+        video = row["video_id"]
+        if video in ids:
+            raise _malformed(path, line, f"repeats {video} of line {ids[video]}")
+        ids[video] = line
     return list(ids)
 
 

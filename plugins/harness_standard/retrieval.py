@@ -45,7 +45,10 @@ class Retrieval(Task):
             metrics=Metrics(
                 t2v=ranks.metrics(t2v),
                 v2t=ranks.metrics(v2t),
-                contrasts={name: _contrast(t2v_scores, pairs, captions, column, missing) for name, pairs in contrasts.items()},
+                contrasts={
+                    name: _contrast(t2v_scores, pairs, captions, column, missing)
+                    for name, pairs in contrasts.items()
+                },
             ),
             queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
             protocol=_protocol(evaluation, captions, clips),
@@ -54,7 +57,11 @@ class Retrieval(Task):
 
 
 def _contrast(
-    scores: np.ndarray, pairs: Sequence[Contrast], captions: Sequence[Caption], column: Mapping[str, int], missing: np.ndarray
+    scores: np.ndarray,
+    pairs: Sequence[Contrast],
+    captions: Sequence[Caption],
+    column: Mapping[str, int],
+    missing: np.ndarray,
 ) -> float:
     """Percent of texts that prefer their own clip to its foil; a tie counts half, a missing clip 0."""
     row = {caption.id: index for index, caption in enumerate(captions)}
@@ -63,7 +70,11 @@ def _contrast(
         own, foil = column[pair.clip_id], column[pair.foil_id]
         if missing[own]:
             continue
-        difference = np.inf if missing[foil] else scores[row[pair.caption_id], own] - scores[row[pair.caption_id], foil]
+        difference = (
+            np.inf
+            if missing[foil]
+            else scores[row[pair.caption_id], own] - scores[row[pair.caption_id], foil]
+        )
         total += 1.0 if difference > 0 else 0.5 if difference == 0 else 0.0
     return 100 * total / len(pairs)
 
@@ -71,7 +82,9 @@ def _contrast(
 def _protocol(evaluation: Evaluation, captions: Sequence[Caption], clips: Sequence[Clip]) -> Protocol:
     stated = evaluation.plan.protocol
     found = texts_hash([(c.id, c.text, c.clip_id) for c in captions], [clip.id for clip in clips])
-    status = "computed" if not stated.texts_hash else "verified" if found == stated.texts_hash else "unverified"
+    status = (
+        "computed" if not stated.texts_hash else "verified" if found == stated.texts_hash else "unverified"
+    )
     return Protocol(
         name=stated.name,
         query_unit=stated.query_unit,

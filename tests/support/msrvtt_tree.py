@@ -110,9 +110,7 @@ def _write_annotations(
         ],
     )
     id_field = {"sentences": "video_id", "annotations": "image_id"}[json_key]
-    said = [
-        (name, text) for name, what in shown.items() for text in phrasings(what)[:sentences]
-    ]
+    said = [(name, text) for name, what in shown.items() for text in phrasings(what)[:sentences]]
     data = {
         "videos": [
             {"video_id": name, "id": k, "split": "test" if name in tree.test_ids else "train"}

@@ -142,7 +142,7 @@ def test_root_without_annotations(tree):
 def test_root_without_videos(tree):
     """Without a single video the error says where was looked and for which suffixes."""
     shutil.rmtree(tree.video("any").parent)
-    with pytest.raises(HarnessError, match="no video file in .*msrvtt.*mp4") as caught:
+    with pytest.raises(HarnessError, match=r"no video file in .*msrvtt.*mp4") as caught:
         open_at(tree.root)
     assert caught.value.hint
 
@@ -152,7 +152,7 @@ def test_one_absent_list_is_an_error_when_needed(tree):
     tree.annotation("MSRVTT_train.9k.csv").unlink()
     data = open_at(tree.root)
     assert len(data.captions("test-1k-A")) == 4
-    with pytest.raises(HarnessError, match="MSRVTT_train.9k.csv is neither"):
+    with pytest.raises(HarnessError, match=r"MSRVTT_train\.9k\.csv is neither"):
         data.clips("train-9k")
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import av
 import numpy as np
@@ -29,6 +30,7 @@ from harness_shapes.scenes import (
     FRAMES,
     MOTIONS,
     PAIRS,
+    SHAPES,
     TWIN,
     Combination,
     sample_track,
@@ -126,6 +128,44 @@ def standard_errors_apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Difference of two samples' means in standard errors; 0 where neither varies."""
     error = np.sqrt(first.var(axis=0) / len(first) + second.var(axis=0) / len(second))
     return abs(first.mean(axis=0) - second.mean(axis=0)) / (error + 1e-9)
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_motions_go_where_their_names_say(motion):
+    """Each motion moves steadily in its own sense, with y pointing down and nothing else moving."""
+    x, y, radius = seen(motion, 0, 50).transpose(1, 0, 2)
+    steps = {"x": np.diff(x), "y": np.diff(y), "radius": np.diff(radius)}
+    # Twice the signed area swept between two steps: positive is clockwise on a screen.
+    turn = steps["x"][:, :-1] * steps["y"][:, 1:] - steps["y"][:, :-1] * steps["x"][:, 1:]
+    if "clockwise" in motion:
+        assert (turn > 0).all() if motion == "clockwise" else (turn < 0).all()
+        assert not steps["radius"].any()
+        return
+    moving, sign = {
+        "left to right": ("x", 1),
+        "right to left": ("x", -1),
+        "top to bottom": ("y", 1),
+        "bottom to top": ("y", -1),
+        "growing": ("radius", 1),
+        "shrinking": ("radius", -1),
+    }[motion]
+    assert (sign * steps.pop(moving) > 0).all()
+    assert not any(still.any() for still in steps.values())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pixels_lie_where_the_track_says(shape):
+    """The drawn shape is centred on its track and has the area of a disc of its radius."""
+    what = Combination("green", shape, "clockwise")
+    clip = render(what, np.random.default_rng(4), 96, 96).astype(float)
+    track = sample_track(what.motion, np.random.default_rng(4), 96, 96, FRAMES)
+    cover = clip[..., 1] - (clip[..., 0] + clip[..., 2]) / 2 > 90
+    rows, columns = np.mgrid[0:96, 0:96] + 0.5
+    for frame in range(FRAMES):
+        area = np.pi * track.radius[frame] ** 2
+        assert cover[frame].sum() == pytest.approx(area, rel=0.08)
+        assert columns[cover[frame]].mean() == pytest.approx(track.x[frame], abs=1)
+        assert rows[cover[frame]].mean() == pytest.approx(track.y[frame], abs=1)
 
 
 def test_the_usual_picks_mirror_in_time():
@@ -229,6 +269,22 @@ def test_clips_have_no_path_before_preparation(tmp_path):
     """Before the files exist the clips are listed with no path, as missing ones are."""
     data = small(tmp_path)
     assert data.check(["train", "test"]).found == {"train": 0, "test": 0}
+
+
+def test_files_appear_only_when_whole(tmp_path, monkeypatch):
+    """When writing breaks off half-way, no clip stands under its name."""
+
+    def write_half(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    data = small(tmp_path)
+    with pytest.raises(OSError, match="disk full"):
+        data.prepare(silent)
+    assert list(data.folder.rglob("*.part")) and not list(data.folder.rglob("*.mp4"))
+    assert not (data.folder / "complete.json").exists()
 
 
 def start_preparation(root) -> subprocess.Popen:

@@ -1,0 +1,144 @@
+"""What a run would do and cost, without doing it: `harness run --dry-run`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from harness import places
+from harness.data import Clip, Dataset
+from harness.data.reader import ClipReader
+from harness.data.video import DamagedClip
+from harness.engine.execute import here
+from harness.engine.inputs import Batches
+from harness.engine.loading import make_batches, open_dataset
+from harness.engine.progress import clock
+from harness.engine.train import autocast
+from harness.engine.worker import TRAINED_BACKBONE
+from harness.errors import HarnessError
+from harness.listing import recipe_lines
+from harness.models import VideoBatch
+from harness.models.assembly import VideoTextModel, build_model, untrained
+from harness.plan.plan import RunPlan
+from harness.plan.recipe import Layers
+from harness.plan.schema import Stage
+from harness.plugins import Registry
+from harness.results.table import markdown_table
+
+#: Clips that are decoded, and samples that are trained on, to project the whole from.
+TRIED_CLIPS, TRIED_SAMPLES = 4, 4
+
+
+def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
+    """The resolved plan, the work that is left to do, its projected cost, and the row it makes."""
+    dataset = open_dataset(plan, registry)
+    model = build_model(untrained(plan.recipe), registry).to(here().device)
+    batches = make_batches(plan, model, os.cpu_count() or 1)
+    lines = [f"{plan.name} (digest {plan.digest[:12]})", "", *recipe_lines(plan.recipe, layers), ""]
+    if plan.pretraining:
+        made = places.cache_root() / "pretrained" / plan.pretraining.name / TRAINED_BACKBONE
+        state = "in the cache" if made.exists() else "to be made first"
+        lines.append(f"backbone weights  {plan.pretraining.name}: {state}")
+    try:
+        splits = {
+            name: dataset.clips(split)
+            for name, split in (("train", plan.protocol.train), ("test", plan.protocol.test))
+        }
+    except HarnessError:
+        spec, _ = registry.find("datasets", plan.dataset)
+        if not spec.generated:
+            raise
+        return "\n".join(
+            [*lines, f"data              to be generated in {plan.data_root}; the rest is known after that"]
+        )
+    samples = 0
+    for name, clips in splits.items():
+        reader = (batches.train_frames if name == "train" else batches.frames).reader
+        lines += _decoding(name, clips, reader, plan.use_cache)
+        samples = samples or _samples(plan, dataset, clips)
+    lines += _training(plan, model, batches, samples)
+    lines += ["", "the row that would be written:", "", _row(plan, model, batches, dataset)]
+    return "\n".join(lines)
+
+
+def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, cached: bool) -> list[str]:
+    present = [clip.path for clip in clips if clip.path is not None]
+    status = reader.status(present)
+    line = f"{name + ' clips':<18}{len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
+    if not status.misses:
+        return [line]
+    seconds = (
+        _decode_seconds(status.misses[:TRIED_CLIPS], reader) * len(status.misses) / (os.cpu_count() or 1)
+    )
+    disk = f", {status.projected_bytes / 2**20:.0f} MB on disk" if cached else ", kept nowhere (--no-cache)"
+    return [line, f"{'':<18}about {clock(seconds)} of decoding{disk}"]
+
+
+def _decode_seconds(paths: Sequence[Path], reader: ClipReader) -> float:
+    began = time.perf_counter()
+    for path in paths:
+        try:
+            reader.read(path)
+        except DamagedClip:
+            continue  # it takes no less time to find out
+    return (time.perf_counter() - began) / len(paths)
+
+
+def _samples(plan: RunPlan, dataset: Dataset, clips: Sequence[Clip]) -> int:
+    present = {clip.id for clip in clips if clip.path is not None}
+    described = [c.clip_id for c in dataset.captions(plan.protocol.train) if c.clip_id in present]
+    return len(described) if plan.recipe.data.captions == "each" else len(set(described))
+
+
+def _training(plan: RunPlan, model: VideoTextModel, batches: Batches, samples: int) -> list[str]:
+    lines, device = [], here().device
+    for name, stage in plan.recipe.stages.items():
+        batch = max(1, min(stage.batch_size, samples))
+        steps = samples // batch * stage.epochs
+        seconds = _step_seconds(plan, stage, model, batches) * batch / TRIED_SAMPLES * steps
+        lines.append(
+            f"{'stage ' + name:<18}{samples} samples, {steps} steps of {batch}, about {clock(seconds)} on one {device.type}"
+        )
+    return lines
+
+
+def _step_seconds(plan: RunPlan, stage: Stage, model: VideoTextModel, batches: Batches) -> float:
+    """Seconds of a forward and backward pass over a few made-up clips, the second of two."""
+    device, size, frames = here().device, batches.frames.size, plan.recipe.data.frames
+    video = VideoBatch(
+        ids=tuple(map(str, range(TRIED_SAMPLES))),
+        frames=torch.zeros(TRIED_SAMPLES, frames, 3, size, size, dtype=torch.uint8),
+        mask=torch.ones(TRIED_SAMPLES, frames, dtype=torch.bool),
+        times=torch.zeros(TRIED_SAMPLES, frames),
+    ).to(device)
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        with autocast(device, stage.precision):
+            features = model.encode(video)
+        features.tokens.float().square().sum().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - began
+    return seconds
+
+
+def _row(plan: RunPlan, model: VideoTextModel, batches: Batches, dataset: Dataset) -> str:
+    test = plan.protocol.test
+    clips, captions = dataset.clips(test), dataset.captions(test)
+    facts = {
+        "method": plan.method,
+        "table": f"{plan.dataset}/{plan.protocol.name}, {len(captions)} queries x {len(clips)} clips, post-processing {plan.recipe.evaluation.postprocess['name']}",
+        "train split": plan.protocol.train,
+        "backbone": model.backbone.name,
+        "frames": plan.recipe.data.frames,
+        "pixels": batches.frames.size,
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "seed": plan.seed,
+        "missing test clips": sum(clip.path is None for clip in clips),
+    }
+    return markdown_table(["column", "value"], [[name, str(value)] for name, value in facts.items()])

@@ -1,0 +1,71 @@
+"""Score a finished model again: another data set, protocol or post-processing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.engine import checkpoint
+from harness.engine import run as engine
+from harness.errors import HarnessError
+from harness.plan.plan import Request, RunPlan, build_plan, load_plan
+from harness.plan.recipe import Layers, resolve
+from harness.plugins import Registry
+from harness.results.record import ResultRecord
+
+
+def evaluate_checkpoint(
+    given: Path, method: str, asked: Mapping[str, Any], registry: Registry, where: engine.Places, workers: int
+) -> ResultRecord:
+    """Evaluate ``given``: a run folder, which knows its plan, or a checkpoint file with ``method``.
+
+    ``asked`` are the remaining fields of a :class:`Request`.
+    """
+    if not given.exists():
+        raise HarnessError(
+            f"there is no run or checkpoint at {given}", "give a run folder or a checkpoint file"
+        )
+    trained_on = load_plan(given / engine.PLAN) if given.is_dir() else None
+    if trained_on is None and not method:
+        raise HarnessError(f"{given} is a file and does not say its method", "add --method NAME")
+    if trained_on is not None and method and method != trained_on.method:
+        raise HarnessError(
+            f"{given} is a run of '{trained_on.method}', not of '{method}'", "leave --method out"
+        )
+    model = given / checkpoint.MODEL if given.is_dir() else given
+    if not model.is_file():
+        raise HarnessError(
+            f"{given} has no finished model ({checkpoint.MODEL})", "finish it with `harness run --resume`"
+        )
+    request = Request(method=trained_on.method if trained_on else method, **asked)
+    plan = _plan_like(trained_on, request, registry) if trained_on else build_plan(request, registry)[0]
+    return engine.evaluate(plan, registry, where, model, workers=workers, trained_on=trained_on)
+
+
+def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> RunPlan:
+    """The plan of an evaluation: the data set's side of the request, the run's own model and seed."""
+    if request.backbone or request.weights:
+        raise HarnessError("a run brings its own backbone", "leave --backbone and --weights out")
+    plan, _ = build_plan(replace(request, seed=trained_on.seed), registry)
+    own = trained_on.recipe
+    layers = Layers()
+    data = msgspec.to_builtins(own.data)
+    if trained_on.dataset != plan.dataset:
+        data.update(train_split="", protocol="", options={})
+    if request.protocol:
+        data["protocol"] = request.protocol
+    layers.lay({**msgspec.to_builtins(own), "data": data}, {})
+    layers.lay({"evaluation": msgspec.to_builtins(plan.recipe.evaluation)}, {})
+    for assignment in request.settings:
+        layers.set(assignment)
+    return msgspec.structs.replace(
+        plan,
+        recipe=resolve(layers, registry),
+        pretraining=trained_on.pretraining,
+        weights_sha256=trained_on.weights_sha256,
+        versions={**plan.versions, **trained_on.versions},
+    )
