@@ -192,8 +192,9 @@ def _opened(path: Path | str, threads: int) -> Iterator[tuple]:
             stage = _DecodingFailed
             yield container, stream
     except av.FFmpegError as error:
-        lasting = not isinstance(error, OSError)
-        raise stage(path, (error.strerror or str(error)).strip(), lasting) from error
+        what = "decoded" if stage is _DecodingFailed else "opened"
+        reason = f"cannot be {what}: {(error.strerror or str(error)).strip().lower()}"
+        raise stage(path, reason, lasting=not isinstance(error, OSError)) from error
 
 
 def _main_stream(path: Path | str, container):
