@@ -25,9 +25,10 @@ def config() -> dict:
         return {}
     from harness.plan import yaml_io
 
-    values, _ = yaml_io.read(path, str(path))
+    values, _ = yaml_io.read(path, str(path), what="config file")
     data = values.get("data") or {}
-    if set(values) - {"cache", "data"} or not isinstance(data, dict):
+    folders = [*data.values(), values.get("cache") or ""] if isinstance(data, dict) else [data]
+    if set(values) - {"cache", "data"} or not all(isinstance(folder, str) for folder in folders):
         raise HarnessError(
             f"{path}: only `cache: DIR` and `data: {{dataset: DIR}}` may stand here", "fix that file"
         )

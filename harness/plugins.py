@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +33,14 @@ KINDS: dict[str, tuple[str, type]] = {
     "tasks": ("harness_tasks", specs.TaskSpec),
     "postprocessors": ("harness_postprocessors", specs.PostprocessorSpec),
 }
+
+
+# Names are written before a slash, into recipes, and as names of folders.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class _BadPlugin(Exception):
+    """Why a plugin cannot be used; becomes its ``problem``."""
 
 
 @dataclass
@@ -59,31 +68,25 @@ class Registry:
     components: dict[str, dict[str, list[tuple[Any, Plugin]]]] = field(default_factory=dict)
 
     def add(self, plugin: Plugin) -> None:
-        """Register a loaded plugin; on any problem note it on the plugin and go on."""
-        self.plugins.append(plugin)
-        if not plugin.problem:
-            plugin.problem = _problem_of(plugin.module)
-        if not plugin.problem:
-            self.manager.register(plugin.module, f"{plugin.distribution}:{plugin.name}")
-            for kind, (hook, spec_class) in KINDS.items():
-                self._collect(plugin, kind, hook, spec_class)
+        """Register a loaded plugin; on any problem note it on the plugin and go on.
 
-    def _collect(self, plugin: Plugin, kind: str, hook: str, spec_class: type) -> None:
-        implementation = getattr(plugin.module, hook, None)
-        if implementation is None or plugin.problem:
-            return
+        A plugin counts whole or not at all: with one bad hook none of its components is known.
+        """
+        self.plugins.append(plugin)
+        declared: dict[str, list[Any]] = {}
         try:
-            declared = list(implementation())
-        except Exception as error:  # a stranger's code: anything may come out of it
-            plugin.problem = f"{hook}() failed: {type(error).__name__}: {error}"
+            plugin.problem = plugin.problem or _problem_of(plugin.module)
+            if not plugin.problem:
+                declared = _declared(plugin.module)
+        except _BadPlugin as error:
+            plugin.problem = str(error)
+        if plugin.problem:
             return
-        for spec in declared:
-            if not isinstance(spec, spec_class):
-                plugin.problem = f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
-                return
-        for spec in declared:
-            for name in (spec.name, *spec.aliases):
-                self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
+        self.manager.register(plugin.module, f"{plugin.distribution}:{plugin.name}")
+        for kind, found in declared.items():
+            for spec in found:
+                for name in dict.fromkeys((spec.name, *spec.aliases)):
+                    self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
 
     def specs(self, kind: str) -> list[tuple[Any, Plugin]]:
         """All components of a kind with their plugins, by name, each once (not per alias)."""
@@ -149,8 +152,8 @@ def discover(found: Iterable[EntryPoint]) -> Registry:
         )
         try:
             plugin.module = entry.load()
-        except Exception as error:  # a stranger's import: anything may come out of it
-            plugin.problem = f"import failed: {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
+            plugin.problem = f"import failed: {_in_one_line(error)}"
         result.add(plugin)
     return result
 
@@ -175,7 +178,11 @@ def _manager() -> pluggy.PluginManager:
 
 def _problem_of(module: Any) -> str:
     """What is wrong with a plugin, tried on a manager of its own; empty when nothing is."""
-    low, high = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
+    stated = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
+    try:
+        low, high = map(int, stated)
+    except (TypeError, ValueError):
+        return f"HARNESS_API is {stated!r}, expected a pair such as (1, 1)"
     if not low <= hookspecs.API_VERSION <= high:
         return f"written for hook API {low}..{high}, this harness has {hookspecs.API_VERSION}"
     trial = _manager()
@@ -184,8 +191,38 @@ def _problem_of(module: Any) -> str:
     except pluggy.PluginValidationError as error:
         return " ".join(str(error).split())
     known = [name for name in dir(hookspecs) if name.startswith("harness_")]
-    for caller in trial.get_hookcallers(module) or []:
+    callers = trial.get_hookcallers(module) or []
+    for caller in callers:
         if not caller.has_spec():
             near = difflib.get_close_matches(caller.name, known, n=1)
             return f"unknown hook '{caller.name}'" + (f", did you mean {near[0]}?" if near else "")
-    return ""
+    unmarked = {name for name in known if callable(getattr(module, name, None))}
+    unmarked -= {caller.name for caller in callers}
+    return f"{min(unmarked)}() is not marked with @harness.hookimpl" if unmarked else ""
+
+
+def _declared(module: Any) -> dict[str, list[Any]]:
+    """What a plugin declares, by kind; :class:`_BadPlugin` where a hook fails or answers wrongly."""
+    trial, declared = _manager(), {}
+    trial.register(module)
+    for kind, (hook, spec_class) in KINDS.items():
+        for implementation in getattr(trial.hook, hook).get_hookimpls():
+            try:
+                found = list(implementation.function())
+            except Exception as error:  # a stranger's code: anything may come out of it
+                raise _BadPlugin(f"{hook}() failed: {_in_one_line(error)}") from error
+            for spec in found:
+                if not isinstance(spec, spec_class):
+                    raise _BadPlugin(
+                        f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
+                    )
+                if not _NAME.fullmatch(spec.name):
+                    raise _BadPlugin(
+                        f"{hook}() names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
+                    )
+            declared.setdefault(kind, []).extend(found)
+    return declared
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

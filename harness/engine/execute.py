@@ -1,29 +1,47 @@
-"""Run a job's workers: in this process, or by Ray Train. The only module that imports ray."""
+"""Run a job's workers: in this process, or by Ray Train. The only module that imports ray.
+
+What the first Ray worker says to the user goes to ``console.log`` in the run folder, which this
+process repeats line by line; Ray's own log lines stay in Ray's log folder. A worker that dies is
+replaced: the group starts again from the run folder's checkpoint. A :class:`HarnessError` would only
+come back, so it ends the run at once.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
 import torch
 import torch.distributed as dist
 
+from harness.engine.progress import say
 from harness.engine.worker import Job, Outcome, work
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
+from harness.results.record import write_atomically
 
-OUTCOME = "outcome.json"
+OUTCOME, ERROR, CONSOLE = "outcome.json", "error.json", "console.log"
 
-#: How often a worker that died is replaced before the run gives up.
+#: How often workers that died are replaced before the run gives up.
 MAX_FAILURES = 3
+
+#: Seconds between two looks at the workers' console.
+ECHO_INTERVAL_S = 0.2
 
 _RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Relative paths, of the cache for example, mean the same in a worker as here.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
@@ -56,16 +74,51 @@ def _by_ray(job: Job, count: int) -> Outcome | None:
     for name, value in _RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError
 
     use_gpu = torch.cuda.is_available()
     _check_resources(count, use_gpu)
     folder = Path(job.folder).resolve()
-    (folder / OUTCOME).unlink(missing_ok=True)
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=True, logging_level=logging.ERROR)
+    for name in (OUTCOME, ERROR, CONSOLE):
+        (folder / name).unlink(missing_ok=True)
+    try:
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        with _echoed(folder / CONSOLE):
+            _fit_until_done(job, folder, count, use_gpu)
+    finally:
+        ray.shutdown()
+    found = folder / OUTCOME
+    return msgspec.json.decode(found.read_bytes(), type=Outcome) if found.exists() else None
+
+
+def _fit_until_done(job: Job, folder: Path, count: int, use_gpu: bool) -> None:
+    """Start the workers, and again whenever one of them died."""
+    for left in reversed(range(MAX_FAILURES + 1)):
+        failure = _fit(job, folder, count, use_gpu)
+        if failure is None:
+            return
+        if (folder / ERROR).exists():
+            raise HarnessError(**msgspec.json.decode((folder / ERROR).read_bytes()))
+        if not _may_pass(failure, count):
+            raise failure
+        if not left:
+            raise HarnessError(
+                f"the workers died {MAX_FAILURES + 1} times, the last time: {_last_line(failure)}",
+                "often memory: use fewer --workers or a smaller train.batch_size, then --resume",
+            ) from failure
+        say(f"a worker died ({_last_line(failure)}); starting again from the last checkpoint")
+
+
+def _fit(job: Job, folder: Path, count: int, use_gpu: bool) -> Exception | None:
+    """One start of the workers; their failure where they failed.
+
+    Ray Train would replace dead workers by itself, but also those that raised an error which can
+    only come back, so its own budget of failures is zero. It runs in a thread of its own because
+    in the main thread it takes over Ctrl-C, and leaves with exit code 0.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchTrainer
+
     trainer = TorchTrainer(
         _ray_worker,
         train_loop_config={"job": msgspec.json.encode(job).decode()},
@@ -73,27 +126,77 @@ def _by_ray(job: Job, count: int) -> Outcome | None:
         run_config=RunConfig(
             name=folder.name,
             storage_path=str(folder / "ray"),
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     )
+    result: Future[None] = Future()
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except BaseException as error:  # handed over: the main thread raises it
+            result.set_exception(error)
+        else:
+            result.set_result(None)
+
+    threading.Thread(target=fit, daemon=True).start()
     try:
-        trainer.fit()
-    except TrainingFailedError as error:
-        raise _user_error(error) from error
-    finally:
-        ray.shutdown()
-    found = folder / OUTCOME
-    return msgspec.json.decode(found.read_bytes(), type=Outcome) if found.exists() else None
+        return result.result()
+    except TrainingFailedError as failure:
+        return failure
 
 
 def _ray_worker(config: dict) -> None:
     """One Ray Train worker. The checkpoint in the run folder is the only one, so a group that is
     started again after a failure continues from there by itself."""
+    from ray.train.torch import get_device
+
     job = msgspec.json.decode(config["job"], type=Job)
-    workers = Workers(rank=dist.get_rank(), world=dist.get_world_size(), device=_device())
-    outcome = work(job, workers)
+    folder = Path(job.folder)
+    workers = Workers(rank=dist.get_rank(), world=dist.get_world_size(), device=get_device())
+    with contextlib.ExitStack() as stack:
+        if workers.first:
+            console = stack.enter_context((folder / CONSOLE).open("a", encoding="utf-8", buffering=1))
+            stack.enter_context(contextlib.redirect_stderr(console))
+        try:
+            outcome = work(job, workers)
+        except HarnessError as error:
+            said = {"message": error.message, "hint": error.hint}
+            write_atomically(folder / ERROR, msgspec.json.encode(said).decode())
+            raise
     if outcome is not None:
-        (Path(job.folder) / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+        (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+
+
+@contextlib.contextmanager
+def _echoed(path: Path) -> Iterator[None]:
+    """Repeat on standard error, for the length of a block, the lines that are added to a file."""
+    over = threading.Event()
+
+    def follow() -> None:
+        shown = 0
+        while True:
+            last = over.wait(ECHO_INTERVAL_S)
+            if path.exists():
+                with path.open("rb") as file:
+                    file.seek(shown)
+                    added = file.read()
+                if not last:  # a line that is still being written can wait
+                    added = added[: added.rfind(b"\n") + 1]
+                shown += len(added)
+                if added:
+                    sys.stderr.write(added.decode("utf-8", "replace"))
+                    sys.stderr.flush()
+            if last:
+                return
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _check_resources(count: int, use_gpu: bool) -> None:
@@ -105,10 +208,17 @@ def _check_resources(count: int, use_gpu: bool) -> None:
         )
 
 
-def _user_error(error: Exception) -> Exception:
-    """The first HarnessError that a worker raised, or the failure itself."""
-    for failure in getattr(error, "worker_failures", {}).values():
-        cause = getattr(failure, "cause", failure)
-        if isinstance(cause, HarnessError):
-            return cause
-    return HarnessError(f"the workers failed: {str(error).strip().splitlines()[-1]}", "see the log above")
+def _may_pass(failure: Exception, count: int) -> bool:
+    """Whether another try makes sense: a worker is gone, or some of them cannot tell why they failed.
+
+    An error of the program itself shows on every worker. One that loses its peer fails too, in the
+    midst of a collective, and may be noticed before the peer's death is.
+    """
+    from ray.exceptions import RayError
+
+    failures = getattr(failure, "worker_failures", {}).values()
+    return any(isinstance(error, RayError) for error in failures) or 0 < len(failures) < count
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]

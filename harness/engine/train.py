@@ -27,11 +27,15 @@ from harness.plugins import Registry
 
 @dataclass
 class Progress:
-    """Where training stands: the next step to do. Saved in every checkpoint."""
+    """Where training stands: the next step to do. Saved in every checkpoint.
+
+    ``steps`` are those done so far in all stages, ``seconds`` what they took.
+    """
 
     stage: int = 0
     epoch: int = 0
     step: int = 0
+    steps: int = 0
     seconds: float = 0.0
     damaged: dict[str, str] = field(default_factory=dict)
 
@@ -49,6 +53,8 @@ class Trainer:
     seed: int
     folder: Path
     checkpoint_every: int = 0
+    #: Called once with the number of steps that the checkpoint holds, before the first new one.
+    on_start: Callable[[int], None] = lambda steps: None
     on_step: Callable[[dict[str, Any]], None] = lambda event: None
 
     def run(self) -> Progress:
@@ -57,6 +63,8 @@ class Trainer:
         progress = Progress(**saved["progress"]) if saved else Progress()
         if saved:
             self.model.load_state_dict(saved["model"])
+        if self.workers.first:
+            self.on_start(progress.steps)
         for index, (name, stage) in enumerate(self.recipe.stages.items()):
             if index >= progress.stage:
                 self._stage(index, name, stage, progress, saved)
@@ -64,6 +72,8 @@ class Trainer:
         return progress
 
     def _stage(self, index: int, name: str, stage: Stage, progress: Progress, saved: dict | None) -> None:
+        # Keyed, as the state of torch's own generator differs between workers and after a resume.
+        torch.manual_seed(key(self.seed, "initial loss", name))
         loss = build_loss(stage.loss, self.registry).to(self.workers.device)
         if stage.precision == "fp64":
             loss.double()
@@ -98,6 +108,7 @@ class Trainer:
                     event = self._step(stage, loss, parameters, optimizer, inputs, clip_ids, rate, where)
                     done += 1
                     progress.step += 1
+                    progress.steps += 1
                     progress.seconds += time.monotonic() - began
                     event.update(stage=name, epoch=progress.epoch, step=done, seconds=progress.seconds)
                     if self.workers.first:

@@ -27,9 +27,9 @@ from harness.models.assembly import VideoTextModel, build_model, make, untrained
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
-from harness.results.record import Metrics, Protocol, Queries
+from harness.results.record import Metrics, Protocol, Queries, write_atomically
 
-TRAINED_BACKBONE = "backbone.safetensors"
+TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +96,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         return None
     task: Task = make({"name": plan.task}, "tasks", components)
     result = task.evaluate(Evaluation(plan, model, dataset, batches, workers, components))
+    peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
     if result is None:
         return None
     return Outcome(
@@ -108,7 +109,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         pretraining=job.pretraining if job.model else model.backbone.pretraining,
         parameters=sum(p.numel() for p in model.parameters()),
         resolution=batches.frames.size,
-        peak_memory_mb=_peak_memory_mb(workers),
+        peak_memory_mb=peak_memory_mb,
         world_size=workers.world,
         device=_device_name(workers.device),
     )
@@ -159,6 +160,7 @@ def _train(
         seed=plan.seed,
         folder=folder,
         checkpoint_every=job.checkpoint_every,
+        on_start=lambda steps: _cut_log(folder, steps),
         on_step=_step_log(folder, components) if workers.first else lambda event: None,
     )
     progress = trainer.run()
@@ -186,14 +188,22 @@ def _announce(plan: RunPlan, usable: Sequence[Sample], unusable: dict[str, str],
 
 
 def _step_log(folder: Path, components: Registry) -> Callable[[dict[str, Any]], None]:
-    """Append every step to ``log.jsonl`` and tell the observers."""
+    """Append every step to the log, a line each, and tell the observers."""
 
     def log(event: dict[str, Any]) -> None:
-        with (folder / "log.jsonl").open("ab") as file:
+        with (folder / LOG).open("ab") as file:
             file.write(msgspec.json.encode(event) + b"\n")
         components.emit("step", event)
 
     return log
+
+
+def _cut_log(folder: Path, steps: int) -> None:
+    """Drop what the log says of steps after the checkpoint: they are done, and logged, again."""
+    log = folder / LOG
+    if log.exists():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_atomically(log, "".join(lines[:steps]))
 
 
 def _check_versions(plan: RunPlan, components: Registry) -> None:
@@ -208,7 +218,7 @@ def _check_versions(plan: RunPlan, components: Registry) -> None:
 
 
 def _peak_memory_mb(workers: Workers) -> float:
-    """Peak of the busiest worker: device memory where there is one, else the process's."""
+    """This worker's peak: device memory where it has one, else the process's."""
     if workers.device.type == "cuda":
         mine = torch.cuda.max_memory_allocated(workers.device) / 2**20
     else:

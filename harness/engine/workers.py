@@ -103,7 +103,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(context, grad: Tensor):
-        grad = grad.contiguous()
+        # A copy: autograd may hand the same tensor to another node.
+        grad = grad.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(grad)
         start = sum(context.counts[: context.rank])
         return grad[start : start + context.counts[context.rank]], None, None

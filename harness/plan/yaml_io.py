@@ -19,14 +19,24 @@ Origins = dict[tuple[str, ...], str]
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """The safe loader with YAML 1.2's idea of booleans, numbers and null."""
+    """The safe loader with YAML 1.2's idea of booleans, numbers and null.
+
+    Infinity and NaN stay words: a plan is JSON, which has neither.
+    """
+
+    def _decimal(self, node: yaml.ScalarNode) -> int:
+        return int(self.construct_scalar(node))
+
+
+# YAML 1.1 reads 010 as eight and cannot read 09.
+_CoreLoader.add_constructor("tag:yaml.org,2002:int", _CoreLoader._decimal)
 
 
 _CoreLoader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("null", r"~|null|Null|NULL|", "~nN\0"),
 ):
     _CoreLoader.add_implicit_resolver(
@@ -38,15 +48,23 @@ for _tag, _pattern, _first in (
 
 def parse_scalar(text: str) -> Any:
     """The value of a ``--set`` argument: any YAML 1.2 scalar or flow collection."""
-    return yaml.load(text, Loader=_CoreLoader)
+    try:
+        return yaml.load(text, Loader=_CoreLoader)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "it is not valid YAML"
+        raise HarnessError(
+            f"--set cannot read the value {text!r}: {problem}", "quote it, or close its brackets"
+        ) from error
 
 
-def read(path: Path, shown: str) -> tuple[dict[str, Any], Origins]:
+def read(path: Path, shown: str, what: str = "recipe") -> tuple[dict[str, Any], Origins]:
     """A recipe file as values and the origin of each leaf; ``shown`` is its name in messages."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise HarnessError(f"cannot read recipe {shown}: {error.strerror}", "check the path") from error
+        raise HarnessError(f"cannot read {what} {shown}: {error.strerror}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise HarnessError(f"{what} {shown} is not UTF-8 text", "save it as UTF-8") from error
     try:
         loader = _CoreLoader(text)
         node = loader.get_single_node()
@@ -55,10 +73,11 @@ def read(path: Path, shown: str) -> tuple[dict[str, Any], Origins]:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not valid YAML"
-        raise HarnessError(f"recipe {shown}{line}: {problem}", "fix the YAML there") from error
+        raise HarnessError(f"{what} {shown}{line}: {problem}", "fix the YAML there") from error
     if not isinstance(values, dict):
         raise HarnessError(
-            f"recipe {shown} is not a mapping of settings", "start it with `model:` or `train:`"
+            f"{what} {shown} is not a mapping of settings",
+            "write settings as `name: value`, such as `train: {lr: 1e-5}`",
         )
     origins: Origins = {}
     if node is not None:
