@@ -12,6 +12,7 @@ mirrored display matrices, and rotations that are not multiples of 90 degrees.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,11 +23,14 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from harness.data.packets import Cursor, Disagreement, PacketIndex, index_packets
 
 #: Part of every cache key: raise it when a change here may alter a returned frame.
 DECODER_VERSION = 1
+
+_of_thread = threading.local()
 
 
 class DamagedClip(Exception):
@@ -378,8 +382,15 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     return (frame.height, frame.width) if turned else (frame.width, frame.height)
 
 
+def _reformatter() -> VideoReformatter:
+    """This thread's converter: setting one up costs more than converting a small frame."""
+    if not hasattr(_of_thread, "reformatter"):
+        _of_thread.reformatter = VideoReformatter()
+    return _of_thread.reformatter
+
+
 def _upright(frame: av.VideoFrame) -> np.ndarray:
     """The frame as shown, uint8 RGB ``[H, W, 3]``."""
-    picture = frame.to_ndarray(format="rgb24")
+    picture = _reformatter().reformat(frame, format="rgb24").to_ndarray()
     turns = _quarter_turns(frame)
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture

@@ -1,0 +1,136 @@
+"""The number of workers changes nothing: not the gradient, not the losses, not the ranks."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from harness.engine.run import open_prepared
+from harness.plan.plan import Request, RunPlan, build_plan
+from harness.plugins import registry
+from tests.support import pairs, parts
+from tests.support.crew import Crew
+
+#: Relative to the largest entry of each tensor.
+TOLERANCE = 1e-8
+STEPS = 5
+
+METHODS = {"clip_vip": (), "pairwise": (f"model.temporal={{name: {pairs.NAME}}}",)}
+#: 190 readable clips and 192 texts in batches of 40: no share is like another.
+TEST_BATCH = "evaluation.batch_size=40"
+
+
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory, shared_cache):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(shared_cache))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        members = Crew(3, tmp_path_factory.mktemp("meetings"))
+    yield members
+    members.close()
+
+
+@pytest.fixture(autouse=True)
+def _here(cached_here):
+    pairs.register()
+
+
+@pytest.fixture
+def plan(cached_here):
+    """Makes the plan of a method in fp64, with its clips on disk."""
+
+    def make(method: str, *settings: str, data_root=None) -> RunPlan:
+        chosen = ("train.precision=fp64", "evaluation.precision=fp64", "train.clip_grad_norm=0")
+        request = Request(
+            method="clip_vip",
+            dataset="shapes",
+            data_root=data_root,
+            settings=(*chosen, *METHODS[method], *settings),
+        )
+        made, _ = build_plan(request, registry())
+        open_prepared(made, registry())
+        return made
+
+    return make
+
+
+def _training(batch: int, clips: int) -> tuple[str, ...]:
+    return (f"data.options.train_clips={clips}", f"train.batch_size={batch}", "train.epochs=1")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("batch", "world"), [(8, 2), (9, 2), (8, 3)])
+def test_gradients_and_losses(crew, plan, tmp_path, method, batch, world):
+    """First-step gradients of every parameter and five losses equal those of one process."""
+    asked = plan(method, *_training(batch, batch * STEPS), "data.jitter=true", "data.candidates=12")
+    [(losses, gradients)] = crew.run(1, parts.train, asked, tmp_path / "one")
+    shared, (shared_gradients) = crew.run(world, parts.train, asked, tmp_path / "many")[0]
+    assert len(losses) == STEPS and len(set(losses)) == STEPS
+    np.testing.assert_allclose(shared, losses, rtol=TOLERANCE, atol=0)
+    assert shared_gradients.keys() == gradients.keys()
+    assert any(name.startswith("temporal.") for name in gradients)
+    assert any(name.startswith("backbone.clip.visual.") for name in gradients)
+    for name, gradient in gradients.items():
+        scale = gradient.abs().max().item()
+        assert scale > 0, f"{name} is not trained"
+        difference = (shared_gradients[name] - gradient).abs().max().item()
+        assert difference <= TOLERANCE * scale, name
+
+
+def test_a_loss_with_parameters_in_a_second_stage(crew, plan, tmp_path):
+    """A loss's own parameters start equal on all workers in every stage, and are trained as one."""
+    stages = "stages={first: {loss: {name: tests_recoded}}, second: {loss: {name: tests_recoded}}}"
+    asked = plan("clip_vip", *_training(9, 27), stages)
+    [(losses, _)] = crew.run(1, parts.train, asked, tmp_path / "one")
+    shared, _ = crew.run(2, parts.train, asked, tmp_path / "many")[0]
+    assert len(losses) == 6
+    np.testing.assert_allclose(shared, losses, rtol=TOLERANCE, atol=0)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_gathers_that_share_a_gradient(crew, world):
+    """Two gathered tensors that are added up get the gradient of a single process each."""
+    rows = 7
+    expected = 8 * (torch.arange(rows, dtype=torch.float64) + 1)
+    answers = crew.run(world, parts.gather_twice, rows)
+    gradients = torch.cat([gradient for _, gradient in answers], dim=1)
+    assert torch.equal(gradients, torch.stack([expected, expected]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ranks(crew, plan, tmp_path, shared_cache, method):
+    """One checkpoint has the same counts for 1, 2 and 3 workers, with one clip missing, one damaged."""
+    root = tmp_path / "data"
+    shutil.copytree(shared_cache / "data", root)
+    settings = ("data.options.train_clips=8", TEST_BATCH, "evaluation.tile_memory_mb=64")
+    asked = plan(method, *settings, data_root=str(root))
+    (missing,) = root.rglob("test00005.mp4")
+    missing.unlink()
+    (damaged,) = root.rglob("test00100.mp4")
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    [model] = crew.run(1, parts.save_untrained, asked, tmp_path)
+    [alone] = crew.run(1, parts.evaluate, asked, tmp_path, model)
+    queries, metrics, unreadable = alone
+    assert set(unreadable) == {"test00005", "test00100"}
+    assert len(set(queries.t2v.better_list())) > 20 and metrics.t2v["MnR"] > 1
+    for world in (2, 3):
+        first, *others = crew.run(world, parts.evaluate, asked, tmp_path, model)
+        assert first == alone
+        assert others == [None] * (world - 1)
+
+
+def test_tiles_of_any_size(crew, plan):
+    """Pairwise scores are equal to rounding for any tile budget, and to the bit for any workers."""
+    asked, counts = plan("pairwise", "data.options.train_clips=8", "evaluation.batch_size=7"), (40, 31)
+    [whole] = crew.run(1, parts.score, asked, counts, 1024)
+    assert whole.shape == counts and len(np.unique(whole)) == whole.size
+    for budget in (1, 5):
+        [tiled] = crew.run(1, parts.score, asked, counts, budget)
+        np.testing.assert_allclose(tiled, whole, rtol=1e-12, atol=1e-14)
+        for world in (2, 3):
+            first, *others = crew.run(world, parts.score, asked, counts, budget)
+            assert np.array_equal(first, tiled)
+            assert others == [None] * (world - 1)

@@ -1,0 +1,98 @@
+"""What a worker of the invariance tests does. Plain functions, so that a spawned process finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.data import Dataset
+from harness.engine import checkpoint
+from harness.engine.encode import encode_clips, encode_texts
+from harness.engine.inputs import Batches, samples
+from harness.engine.loading import make_batches, open_dataset
+from harness.engine.randomness import key
+from harness.engine.score import score_matrix
+from harness.engine.train import Trainer
+from harness.engine.worker import Job, work
+from harness.engine.workers import Workers
+from harness.models.assembly import VideoTextModel, build_model
+from harness.plan.plan import RunPlan
+from harness.plugins import registry
+from tests.support import pairs
+
+
+def opened(plan: RunPlan) -> tuple[VideoTextModel, Dataset, Batches]:
+    """The freshly initialised model of a plan, in fp64, with its data."""
+    pairs.register()
+    torch.manual_seed(key(plan.seed, "initial weights"))
+    model = build_model(plan.recipe, registry()).double()
+    return model, open_dataset(plan, registry()), make_batches(plan, model, 1)
+
+
+def train(workers: Workers, plan: RunPlan, folder: Path) -> tuple[list[float], dict[str, Tensor]]:
+    """All losses of a training run, and every parameter's gradient of its first step."""
+    model, dataset, batches = opened(plan)
+    split = plan.protocol.train
+    usable = samples(dataset.clips(split), dataset.captions(split), plan.recipe.data.captions, {})
+    losses: list[float] = []
+    gradients: dict[str, Tensor] = {}
+
+    def note(event: dict[str, Any]) -> None:
+        if not losses:
+            found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+            gradients.update({name: grad.clone() for name, grad in found.items()})
+        losses.append(event["loss"])
+
+    folder.mkdir(exist_ok=True)
+    Trainer(
+        model=model,
+        recipe=plan.recipe,
+        samples=usable,
+        batches=batches,
+        workers=workers,
+        registry=registry(),
+        seed=plan.seed,
+        folder=folder,
+        on_step=note,
+    ).run()
+    return losses, gradients
+
+
+def save_untrained(workers: Workers, plan: RunPlan, folder: Path) -> Path:
+    """A checkpoint of the plan's model with its initial weights."""
+    model, _, _ = opened(plan)
+    return checkpoint.save_model(folder, model)
+
+
+def evaluate(workers: Workers, plan: RunPlan, folder: Path, model: Path) -> Any:
+    """The counts and the unreadable clips of a checkpoint; None on all workers but the first."""
+    pairs.register()
+    outcome = work(Job(plan=plan, folder=str(folder), model=str(model)), workers)
+    return outcome and (outcome.queries, outcome.metrics, outcome.missing)
+
+
+def score(workers: Workers, plan: RunPlan, counts: tuple[int, int], budget_mb: int) -> np.ndarray | None:
+    """Scores of the first so many texts and clips, in tiles that fit a budget."""
+    model, dataset, batches = opened(plan)
+    n_texts, n_clips = counts
+    test, settings = plan.protocol.test, plan.recipe.evaluation
+    clips, _ = encode_clips(model, dataset.clips(test)[:n_clips], batches, workers, settings)
+    texts = encode_texts(model, dataset.captions(test)[:n_texts], batches, workers, settings)
+    return score_matrix(model, texts, clips, workers, budget_mb)
+
+
+def gather_twice(workers: Workers, rows: int) -> tuple[float, Tensor]:
+    """A loss of two gathered tensors that share one gradient, and this worker's own gradient."""
+    share = workers.share(rows)
+    values = torch.arange(rows, dtype=torch.float64) + 1
+    left = values[share.start : share.stop].clone().requires_grad_()
+    right = values[share.start : share.stop].clone().requires_grad_()
+    # The sum hands one gradient tensor to both gathers.
+    total = ((workers.gather(left) + workers.gather(right)) ** 2).sum()
+    total.backward()
+    workers.average_gradients([left, right])
+    return total.item(), torch.stack([left.grad, right.grad])
