@@ -28,8 +28,8 @@ class _Group(click.Group):
 def main() -> None:
     """Train, score and compare text-video methods.
 
-    `harness run --method clip_vip --dataset shapes` trains and scores a method on the embedded
-    data set; `harness list` shows what else there is.
+    `harness run --method NAME --dataset NAME` trains a method and scores it; `harness list` shows
+    what there is, `harness describe NAME` more of it.
     """
 
 
@@ -42,9 +42,12 @@ def _options(*options):
     return decorate
 
 
+#: A folder that need not exist yet; a file in its place is refused before any work.
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
 _PLACES = _options(
-    click.option("--leaderboards", type=Path, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
-    click.option("--runs", type=Path, default=Path("runs"), show_default=True, metavar="DIR", help="Where run folders (plan, log, checkpoint) go."),
+    click.option("--leaderboards", type=_FOLDER, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
+    click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True, metavar="DIR", help="Where run folders (plan, log, checkpoint) go."),
     click.option("--workers", type=click.IntRange(min=0), default=None, metavar="N", help="Worker processes under Ray; 0 runs in this process. Default: one per GPU, 0 with one GPU or none."),
     click.option("--json", "as_json", is_flag=True, help="Print the record, and nothing else, on standard output."),
 )  # fmt: skip
@@ -171,7 +174,7 @@ def plugins() -> None:
 @main.command()
 @click.option(
     "--leaderboards",
-    type=Path,
+    type=_FOLDER,
     default=Path("leaderboards"),
     show_default=True,
     metavar="DIR",

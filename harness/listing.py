@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -42,8 +43,6 @@ def description(registry: Registry, name: str, dataset: str, settings: Sequence[
     found = [(kind, *pair) for kind in KINDS for pair in registry.components.get(kind, {}).get(name, [])]
     if not found:
         known = sorted({known for kind in KINDS for known in registry.components.get(kind, {})})
-        import difflib
-
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         raise HarnessError(
             f"nothing is called '{name}'",
@@ -56,12 +55,11 @@ def description(registry: Registry, name: str, dataset: str, settings: Sequence[
 
 def recipe_lines(recipe: Any, layers: Any) -> list[str]:
     """A resolved recipe, a line for each value, with its origin."""
-    rows: list[tuple[str, str]] = []
-    for path, value in _leaves(msgspec.to_builtins(recipe)):
-        origin = layers.origin(path)
-        if origin == "default" and path[0] == "stages":
-            origin = layers.origin(("train", *path[2:]))
-        rows.append((f"{'.'.join(path)} = {_shown(value)}", origin))
+    layers = layers.by_stage(recipe.stages)
+    rows = [
+        (f"{'.'.join(path)} = {_shown(value)}", layers.origin(path))
+        for path, value in _leaves(msgspec.to_builtins(recipe))
+    ]
     width = min(64, max(len(left) for left, _ in rows))
     return [f"  {left:<{width}}  # {origin}" for left, origin in rows]
 
@@ -96,7 +94,7 @@ def _resolved(registry: Registry, method: MethodSpec, dataset: str, settings: Se
     for assignment in settings:
         layers.set(assignment)
     head = f"resolved recipe{' for ' + spec.name if spec else ' (--dataset NAME shows it for a data set)'}"
-    return "\n".join([head, *recipe_lines(recipes.resolve(layers, registry), layers)])
+    return "\n".join([head, *recipe_lines(recipes.resolve(layers, registry, spec), layers)])
 
 
 def _kind(asked: str) -> str:

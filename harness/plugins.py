@@ -82,7 +82,11 @@ class Registry:
             plugin.problem = str(error)
         if plugin.problem:
             return
-        self.manager.register(plugin.module, f"{plugin.distribution}:{plugin.name}")
+        try:
+            self.manager.register(plugin.module, f"{plugin.distribution}:{plugin.name}")
+        except ValueError:
+            plugin.problem = f"{plugin.target} is registered already, by another entry point"
+            return
         for kind, found in declared.items():
             for spec in found:
                 for name in dict.fromkeys((spec.name, *spec.aliases)):

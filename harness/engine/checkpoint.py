@@ -20,6 +20,18 @@ from harness.errors import HarnessError
 CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
 FORMAT = 1
 
+# What torch.load raises, depending on the bytes that it finds; not MemoryError and the like.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
+
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint. ``state`` holds tensors and plain values only."""
@@ -33,10 +45,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise HarnessError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}", "delete it and start again"
-        ) from error
+    except _UNREADABLE as error:
+        raise HarnessError(f"{path} cannot be read: {_reason(error)}", "delete it and start again") from error
     if state.get("format") != FORMAT:
         raise HarnessError(
             f"{path} is of format {state.get('format')}, this is {FORMAT}", "start the run again"
@@ -66,13 +76,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except SafetensorError:
+    except (SafetensorError, OSError):
         pass  # not this format: the other one says what is wrong
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except _UNREADABLE as error:
         raise HarnessError(
-            f"{path} is neither safetensors nor a torch file of plain tensors: {str(error).splitlines()[0]}",
+            f"{path} is neither safetensors nor a torch file of plain tensors: {_reason(error)}",
             "files with pickled code in them are never opened; save it as safetensors",
         ) from error
     state = state.get("model", state) if isinstance(state, dict) else state
@@ -102,6 +112,10 @@ def load_model(model: nn.Module, path: Path) -> None:
             "use the method, backbone and options that it was trained with",
         )
     model.load_state_dict(state)
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> Path:

@@ -51,6 +51,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     if request.backbone or request.weights:
         raise HarnessError("a run brings its own backbone", "leave --backbone and --weights out")
     plan, _ = build_plan(replace(request, seed=trained_on.seed), registry)
+    dataset, _ = registry.find("datasets", plan.dataset)
     own = trained_on.recipe
     layers = Layers()
     data = msgspec.to_builtins(own.data)
@@ -64,7 +65,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         layers.set(assignment)
     return msgspec.structs.replace(
         plan,
-        recipe=resolve(layers, registry),
+        recipe=resolve(layers, registry, dataset),
         pretraining=trained_on.pretraining,
         weights_sha256=trained_on.weights_sha256,
         versions={**plan.versions, **trained_on.versions},

@@ -1,9 +1,9 @@
 """Run a job's workers: in this process, or by Ray Train. The only module that imports ray.
 
 What the first Ray worker says to the user goes to ``console.log`` in the run folder, which this
-process repeats line by line; Ray's own log lines stay in Ray's log folder. A worker that dies is
-replaced: the group starts again from the run folder's checkpoint. A :class:`HarnessError` would only
-come back, so it ends the run at once.
+process repeats line by line; what Ray says stays in ``ray/messages.log`` and Ray's own log folder.
+A worker that dies is replaced: the group starts again from the run folder's checkpoint. An error of
+the run or of the program would only come back, so it ends the run at once.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from harness.errors import HarnessError
 from harness.results.record import write_atomically
 
 OUTCOME, ERROR, CONSOLE = "outcome.json", "error.json", "console.log"
+
+#: Folder of Ray's own files, Ray's messages in it, and the mark of a worker that raised an error.
+RAY, MESSAGES, RAISED = "ray", "messages.log", "raised-{rank}"
 
 #: How often workers that died are replaced before the run gives up.
 MAX_FAILURES = 3
@@ -80,33 +83,41 @@ def _by_ray(job: Job, count: int) -> Outcome | None:
     folder = Path(job.folder).resolve()
     for name in (OUTCOME, ERROR, CONSOLE):
         (folder / name).unlink(missing_ok=True)
-    try:
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        with _echoed(folder / CONSOLE):
-            _fit_until_done(job, folder, count, use_gpu)
-    finally:
-        ray.shutdown()
+    (folder / RAY).mkdir(exist_ok=True)
+    # Ray prints a death on standard output, which belongs to results.
+    with (folder / RAY / MESSAGES).open("w") as messages, contextlib.redirect_stdout(messages):
+        try:
+            if not ray.is_initialized():
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            with _echoed(folder / CONSOLE):
+                _fit_until_done(job, folder, count, use_gpu)
+        finally:
+            ray.shutdown()
     found = folder / OUTCOME
     return msgspec.json.decode(found.read_bytes(), type=Outcome) if found.exists() else None
 
 
 def _fit_until_done(job: Job, folder: Path, count: int, use_gpu: bool) -> None:
     """Start the workers, and again whenever one of them died."""
+    marks = [folder / RAY / RAISED.format(rank=rank) for rank in range(count)]
     for left in reversed(range(MAX_FAILURES + 1)):
+        for mark in marks:
+            mark.unlink(missing_ok=True)
         failure = _fit(job, folder, count, use_gpu)
         if failure is None:
             return
         if (folder / ERROR).exists():
             raise HarnessError(**msgspec.json.decode((folder / ERROR).read_bytes()))
-        if not _may_pass(failure, count):
+        # A worker that died left no mark. One that lost its peer did, in the midst of a collective;
+        # an error of the program itself shows on every worker.
+        if all(mark.exists() for mark in marks):
             raise failure
         if not left:
             raise HarnessError(
-                f"the workers died {MAX_FAILURES + 1} times, the last time: {_last_line(failure)}",
+                f"the workers died {MAX_FAILURES + 1} times, the last time: {_reason(failure)}",
                 "often memory: use fewer --workers or a smaller train.batch_size, then --resume",
             ) from failure
-        say(f"a worker died ({_last_line(failure)}); starting again from the last checkpoint")
+        say(f"a worker died ({_reason(failure)}); starting again from the last checkpoint")
 
 
 def _fit(job: Job, folder: Path, count: int, use_gpu: bool) -> Exception | None:
@@ -125,7 +136,7 @@ def _fit(job: Job, folder: Path, count: int, use_gpu: bool) -> Exception | None:
         scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
         run_config=RunConfig(
             name=folder.name,
-            storage_path=str(folder / "ray"),
+            storage_path=str(folder / RAY),
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     )
@@ -163,6 +174,9 @@ def _ray_worker(config: dict) -> None:
         except HarnessError as error:
             said = {"message": error.message, "hint": error.hint}
             write_atomically(folder / ERROR, msgspec.json.encode(said).decode())
+            raise
+        except Exception:
+            (folder / RAY / RAISED.format(rank=workers.rank)).touch()
             raise
     if outcome is not None:
         (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
@@ -208,17 +222,6 @@ def _check_resources(count: int, use_gpu: bool) -> None:
         )
 
 
-def _may_pass(failure: Exception, count: int) -> bool:
-    """Whether another try makes sense: a worker is gone, or some of them cannot tell why they failed.
-
-    An error of the program itself shows on every worker. One that loses its peer fails too, in the
-    midst of a collective, and may be noticed before the peer's death is.
-    """
-    from ray.exceptions import RayError
-
-    failures = getattr(failure, "worker_failures", {}).values()
-    return any(isinstance(error, RayError) for error in failures) or 0 < len(failures) < count
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+def _reason(failure: Exception) -> str:
+    """The last line's first sentence: Ray says the rest of it about every death."""
+    return str(failure).strip().splitlines()[-1].partition(". ")[0]

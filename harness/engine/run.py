@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from harness import places
 from harness.data import Dataset
@@ -15,15 +18,18 @@ from harness.engine.execute import execute, here
 from harness.engine.loading import open_dataset
 from harness.engine.progress import Meter, meter, say
 from harness.engine.provenance import make_record
-from harness.engine.worker import TRAINED_BACKBONE, Job, Outcome, work
+from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
 from harness.results import leaderboard
-from harness.results.digest import sha256_file
+from harness.results.digest import digest, sha256_file
 from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
 
 PLAN, RECORD = "plan.json", "record.json"
+
+#: Fields of a record that only training knows.
+_TRAINING_FACTS = ("train", "batch_size", "world_size", "train_seconds", "gpu_hours")
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,18 @@ def run(
     dataset = open_prepared(plan, registry)
     check_splits(plan, dataset)
     weights = pretrained_weights(plan, registry)
-    folder = run_folder(plan, where.runs, resume)
-    registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
-    job = Job(
-        plan=plan,
-        folder=str(folder),
-        weights=str(weights or ""),
-        checkpoint_every=checkpoint_every,
-        decode_threads=decode_threads(workers),
-    )
-    outcome = execute(job, workers)
+    with run_folder(plan, where.runs, resume) as folder:
+        registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
+        job = Job(
+            plan=plan,
+            folder=str(folder),
+            weights=str(weights or ""),
+            checkpoint_every=checkpoint_every,
+            decode_threads=decode_threads(workers),
+        )
+        outcome = execute(job, workers)
     assert outcome is not None, "the first worker returns an outcome"
-    return _keep(plan, outcome, folder, where, registry)
+    return _keep(plan, make_record(plan, outcome, registry), folder, where, registry)
 
 
 def evaluate(
@@ -71,19 +77,22 @@ def evaluate(
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     dataset = open_prepared(plan, registry)
     check_splits(plan, dataset, train=False)
-    folder = where.runs / f"evaluate-{plan.name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    earlier = model.parent / RECORD
-    job = Job(
-        plan=plan,
-        folder=str(folder),
-        model=str(model.resolve()),
-        pretraining=(load(earlier).pretraining or "") if trained_on and earlier.exists() else "unknown",
-        decode_threads=decode_threads(workers),
-    )
-    outcome = execute(job, workers)
+    earlier = load(model.parent / RECORD) if trained_on and (model.parent / RECORD).exists() else None
+    with fresh_folder(where.runs.resolve() / f"evaluate-{plan.name}") as folder:
+        job = Job(
+            plan=plan,
+            folder=str(folder),
+            model=str(model.resolve()),
+            pretraining=earlier.pretraining or "" if earlier else "unknown",
+            decode_threads=decode_threads(workers),
+        )
+        outcome = execute(job, workers)
     assert outcome is not None, "the first worker returns an outcome"
-    return _keep(plan, outcome, folder, where, registry, model, trained_on)
+    checksum = sha256_file(model)
+    record = make_record(plan, outcome, registry, trained_on=trained_on, checkpoint_sha256=checksum)
+    if trained_on is None:  # nobody knows how it was trained: the file itself stands for that
+        record = msgspec.structs.replace(record, recipe_digest=digest([record.recipe_digest, checksum]))
+    return _keep(plan, _with_training_of(earlier, record), folder, where, registry)
 
 
 def open_prepared(plan: RunPlan, registry: Registry) -> Dataset:
@@ -139,18 +148,45 @@ def pretrained_weights(plan: RunPlan, registry: Registry) -> Path | None:
     return made / TRAINED_BACKBONE
 
 
-def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Path:
-    """The run's folder, emptied unless the run is resumed."""
+@contextmanager
+def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Iterator[Path]:
+    """The run's folder with its plan, emptied unless the run is resumed."""
     folder = runs.resolve() / plan.name
     if resume and not (folder / PLAN).exists():
         raise HarnessError(
             f"nothing to resume in {folder}", "start the run without --resume, with the same --runs"
         )
-    if not resume and folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
-    return folder
+    with nullcontext(folder) if resume else fresh_folder(folder):
+        write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
+        yield folder
+
+
+@contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder for the length of the work that fills it.
+
+    Work that is refused before its first step (bad weights, no network, too many workers) leaves
+    everything as it was, an earlier run in the same place too.
+    """
+    aside = folder.with_name(f".{folder.name}.before")
+    made = [parent for parent in folder.parents if not parent.exists()]
+    if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except HarnessError:
+        if not (folder / LOG).exists():
+            shutil.rmtree(folder)
+            if aside.exists():
+                aside.rename(folder)
+            with suppress(OSError):  # another run may have come into it
+                for parent in made:
+                    parent.rmdir()
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def decode_threads(workers: int) -> int:
@@ -158,17 +194,18 @@ def decode_threads(workers: int) -> int:
     return max(1, (os.cpu_count() or 1) // max(1, workers))
 
 
+def _with_training_of(earlier: ResultRecord | None, record: ResultRecord) -> ResultRecord:
+    """What the run's own record knows of its training: evaluating it again must not forget that."""
+    if earlier is None:
+        return record
+    known = {name: getattr(earlier, name) for name in _TRAINING_FACTS}
+    missing = msgspec.structs.replace(record.missing, train=earlier.missing.train)
+    return msgspec.structs.replace(record, **known, missing=missing)
+
+
 def _keep(
-    plan: RunPlan,
-    outcome: Outcome,
-    folder: Path,
-    where: Places,
-    registry: Registry,
-    model: Path | None = None,
-    trained_on: RunPlan | None = None,
+    plan: RunPlan, record: ResultRecord, folder: Path, where: Places, registry: Registry
 ) -> ResultRecord:
-    checksum = sha256_file(model) if model else None
-    record = make_record(plan, outcome, registry, trained_on=trained_on, checkpoint_sha256=checksum)
     registry.emit("evaluated", {"folder": str(folder), "t2v": record.metrics.t2v, "v2t": record.metrics.v2t})
     write_atomically(folder / RECORD, dumps(record))
     path = write(record, record_path(where.leaderboards, record))

@@ -99,7 +99,7 @@ class Trainer:
                 ]
                 for inputs, damaged in prefetched(jobs):
                     began = time.monotonic()
-                    where = f"at stage {name}, epoch {progress.epoch}, step {progress.step}"
+                    where = f"at stage {name}, epoch {progress.epoch}, step {done + 1}"
                     shares = self.workers.gather_objects((inputs.clip_ids, damaged))
                     for _, share in shares:
                         progress.damaged.update(share)
@@ -138,16 +138,17 @@ class Trainer:
         where: str,
     ) -> dict[str, Any]:
         torch.manual_seed(key(self.seed, where, self.workers.rank))
+        blame = f"{where}; clips of the batch: {', '.join(clip_ids[:8])}{', ...' if len(clip_ids) > 8 else ''}"
         value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage.precision)
         if not torch.isfinite(value):
             raise HarnessError(
-                f"the loss is {value.item()}, {where}; clips of the batch: {', '.join(inputs.clip_ids[:8])} ...",
+                f"the loss is {value.item()}, {blame}",
                 "look at those clips, lower train.lr, or use precision fp32",
             )
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         self.workers.average_gradients([p for _, p in parameters])
-        norm = clip_gradients(parameters, stage.clip_grad_norm, where)
+        norm = clip_gradients(parameters, stage.clip_grad_norm, blame)
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
         optimizer.step()

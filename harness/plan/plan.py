@@ -6,7 +6,7 @@ runs with the same digest and seed are the same run, wherever their files lie.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,8 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     if request.recipe_file:
         recipes.read_layer(layers, request.recipe_file)
     _lay_options(layers, request)
-    recipe = recipes.resolve(layers, registry)
-    _check_task(method, request.task, registry)
+    recipe = recipes.resolve(layers, registry, dataset)
+    request = replace(request, task=_task_of(method, request.task, registry))
     return _plan(method.name, dataset, recipe, request, registry), layers
 
 
@@ -145,7 +145,8 @@ def _lay_options(layers: Layers, request: Request) -> None:
         layers.set(assignment)
 
 
-def _check_task(method: MethodSpec, task: str, registry: Registry) -> None:
+def _task_of(method: MethodSpec, task: str, registry: Registry) -> str:
+    """The task's own name; a method that cannot do it is an error."""
     spec, _ = registry.find("tasks", task)
     lacking = [need for need in spec.needs if need not in method.offers]
     if lacking:
@@ -154,6 +155,7 @@ def _check_task(method: MethodSpec, task: str, registry: Registry) -> None:
             f"method '{method.name}' cannot do the task '{spec.name}': it does not offer {', '.join(lacking)}",
             f"methods that can: {', '.join(able) or 'none installed'}",
         )
+    return spec.name
 
 
 def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, registry: Registry) -> RunPlan:
@@ -171,7 +173,7 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         protocol=_protocol(dataset, recipe),
         seed=request.seed,
         recipe=recipe,
-        versions=_versions(recipe, dataset.name, request.task, registry),
+        versions=_versions(method, recipe, dataset.name, request.task, registry),
         data_root=str(_data_root(dataset, request.data_root)),
         use_cache=request.use_cache,
         pretraining=pretraining,
@@ -192,7 +194,7 @@ def _pretraining_plan(backbone: str, resource: str, request: Request, registry: 
         recipes.read_layer(layers, dataset.recipe)
     layers.lay(own.values, own.origins)
     inner = Request(method=backbone, dataset=dataset.name, task=request.task, use_cache=request.use_cache)
-    return _plan(backbone, dataset, recipes.resolve(layers, registry), inner, registry)
+    return _plan(backbone, dataset, recipes.resolve(layers, registry, dataset), inner, registry)
 
 
 def _protocol(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
@@ -221,8 +223,10 @@ def _data_root(dataset: DatasetSpec, given: str | None) -> Path:
     return places.data_root(dataset.name, given)
 
 
-def _versions(recipe: Recipe, dataset: str, task: str, registry: Registry) -> dict[str, str]:
+def _versions(method: str, recipe: Recipe, dataset: str, task: str, registry: Registry) -> dict[str, str]:
     names = [
+        # A pre-training plan is called after its backbone and belongs to no method.
+        *([("methods", method)] if method in registry.components.get("methods", {}) else []),
         ("datasets", dataset),
         ("tasks", task),
         ("backbones", recipe.model.backbone["name"]),

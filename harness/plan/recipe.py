@@ -7,7 +7,7 @@ recipe, the method's recipe for that data set, a ``--recipe`` file, command line
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -17,8 +17,9 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.plan import yaml_io
-from harness.plan.schema import Recipe, Stage
+from harness.plan.schema import Evaluation, Recipe, Stage
 from harness.plugins import Registry, singular
+from harness.specs import DatasetSpec
 
 #: Where components stand in a recipe, and of which kind they are.
 COMPONENTS = {
@@ -72,54 +73,81 @@ class Layers:
         )
 
     def origin(self, path: Sequence[str]) -> str:
-        """Where a value came from: the longest known prefix, or the schema's default."""
+        """Where a value came from: the longest known prefix, else the first thing inside it, else
+        the schema's default."""
+        path = tuple(path)
         for length in range(len(path), 0, -1):
-            if tuple(path[:length]) in self.origins:
-                return self.origins[tuple(path[:length])]
-        return "default"
+            if path[:length] in self.origins:
+                return self.origins[path[:length]]
+        return next((o for p, o in self.origins.items() if p[: len(path)] == path), "default")
+
+    def by_stage(self, stages: Iterable[str]) -> Layers:
+        """The same layers with what ``train`` shares laid under each stage's own values."""
+        result = Layers(
+            {key: _copy(value) for key, value in self.values.items() if key not in ("train", "stages")},
+            {p: o for p, o in self.origins.items() if p[0] not in ("train", "stages")},
+        )
+        own = self.values.get("stages") or {}
+        train = {p: o for p, o in self.origins.items() if p[0] == "train" and len(p) > 1}
+        for name in stages:
+            shared = {("stages", name, *p[1:]): o for p, o in train.items()}
+            result.lay({"stages": {name: self.values.get("train", {})}}, shared)
+            if own.get(name):
+                result.lay({"stages": {name: own[name]}}, self.origins)
+        return result
 
 
-def read_layer(layers: Layers, resource: str, chain: tuple[str, ...] = ()) -> None:
+def read_layer(layers: Layers, resource: str, chain: Mapping[Path, str] | None = None) -> None:
     """Lay a recipe file and, before it, what it ``extends``; ``resource`` is a path or
     ``package:path``."""
-    if resource in chain:
+    path, shown = _locate(resource)
+    chain = chain or {}
+    if path.resolve() in chain:
         raise HarnessError(
-            f"recipes extend each other in a circle: {' -> '.join((*chain, resource))}", "cut one"
+            f"recipes extend each other in a circle: {' -> '.join((*chain.values(), shown))}", "cut one"
         )
-    values, origins = yaml_io.read(*_locate(resource))
+    values, origins = yaml_io.read(path, shown)
     base = values.pop("extends", None)
     if base is not None:
         if not isinstance(base, str):
             raise HarnessError(
                 f"recipe {resource}: 'extends' must name one recipe", "extends: package:path.yaml"
             )
-        read_layer(layers, _relative(base, resource), (*chain, resource))
+        read_layer(layers, _relative(base, resource), {**chain, path.resolve(): shown})
     layers.lay(values, origins)
 
 
-def resolve(layers: Layers, registry: Registry) -> Recipe:
-    """Check the layers strictly and fill in every default, those of the components too."""
-    values = _copy(layers.values)
-    shared = values.pop("train", {})
-    stages = values.get("stages") or {"finetune": {}}
-    if not isinstance(shared, dict) or not isinstance(stages, dict):
-        raise HarnessError("recipe: 'train' and 'stages' are mappings", "stages: {finetune: {epochs: 5}}")
-    for name, stage in stages.items():
-        if stage is not None and not isinstance(stage, dict):
-            raise HarnessError(
-                f"recipe value 'stages.{name}' is not a mapping", "stages: {finetune: {epochs: 5}}"
-            )
-        merged = Layers(_copy(shared))
-        merged.lay(stage or {}, {})
-        stages[name] = merged.values
-        convert(merged.values, Stage, ("stages", name), layers)  # here the message can name the stage
-    values["stages"] = stages
-    recipe = convert(values, Recipe, (), layers)
-    resolved = msgspec.to_builtins(recipe)
+def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = None) -> Recipe:
+    """Check the layers strictly and fill in every default, those of the components too.
+
+    The data set's own options are checked where it is given.
+    """
+    _check_mappings(layers)
+    layers = layers.by_stage(layers.values.get("stages") or ("finetune",))
+    for name, stage in layers.values["stages"].items():
+        convert(stage, Stage, ("stages", name), layers)  # here the message can name the stage
+    resolved = msgspec.to_builtins(convert(layers.values, Recipe, (), layers))
     for pattern, kind in COMPONENTS.items():
         for path, parent, key in _matching(resolved, pattern):
             parent[key] = _component(parent[key], kind, path, layers, registry)
+    if dataset is not None:
+        options = convert(resolved["data"]["options"], dataset.options, ("data", "options"), layers)
+        resolved["data"]["options"] = _copy(msgspec.to_builtins(options))
     return convert(resolved, Recipe, (), layers)
+
+
+def _check_mappings(layers: Layers) -> None:
+    """``train``, ``stages`` and each stage, which are merged before they are checked."""
+    stages = layers.values.get("stages")
+    sections = [(("train",), layers.values.get("train", {})), (("stages",), stages)]
+    if isinstance(stages, dict):
+        sections += [(("stages", name), stage) for name, stage in stages.items()]
+    for path, value in sections:
+        if not isinstance(value, dict) and (value is not None or path == ("train",)):
+            raise HarnessError(
+                f"recipe value '{'.'.join(path)}' is not a mapping",
+                _set_in(layers, path) or "stages: {finetune: {epochs: 5}}",
+            )
 
 
 def component(value: Mapping[str, Any], kind: str, registry: Registry) -> tuple[Any, Any, Any]:
@@ -139,32 +167,30 @@ def convert(values: Any, kind: type, path: tuple[str, ...], layers: Layers) -> A
         parts = (*path, *re.findall(r"[^.\[\]$`]+", inner.replace("[...]", ".*")))
         unknown = re.search(r"unknown field `(.+)`", message)
         if unknown:
-            known = ", ".join(
-                name for name in getattr(_at(kind, parts[len(path) :]), "__struct_fields__", ())
-            )
+            at = _at(kind, parts[len(path) :])
+            fields = (*getattr(at, "__struct_fields__", ()), *(("train",) if at is Recipe else ()))
+            known = ", ".join(fields)
             parts = (*parts, unknown.group(1))
             message = "unknown key" + (f" (known here: {known})" if known else "")
-        shown, origin = ".".join(parts), _origin(layers, parts)
+        shown = f"recipe value '{'.'.join(parts)}'" if parts else "recipe"
         raise HarnessError(
-            f"recipe value '{shown}': {message[0].lower()}{message[1:]}", f"set in {origin}" if origin else ""
+            f"{shown}: {message[0].lower()}{message[1:]}",
+            _set_in(layers, parts) or "`harness describe METHOD` shows a whole recipe",
         ) from error
 
 
-def _origin(layers: Layers, parts: tuple[str, ...]) -> str:
-    origin = layers.origin(parts)
-    if origin == "default" and parts[:1] == ("stages",):
-        origin = layers.origin(("train", *parts[2:]))
-    return "" if origin == "default" else origin
+def _set_in(layers: Layers, parts: tuple[str, ...]) -> str:
+    origin = layers.origin(parts) if parts else "default"
+    return "" if origin == "default" else f"set in {origin}"
 
 
 def _component(
     value: Any, kind: str, path: tuple[str, ...], layers: Layers, registry: Registry
 ) -> dict[str, Any]:
     shown = ".".join(path)
-    if isinstance(value, dict) and isinstance(value.get("name"), str):
-        options = dict(value)
-        name = options.pop("name")
-    else:
+    options = {**_default_name(path), **value} if isinstance(value, dict) else {}
+    name = options.pop("name", None)
+    if not isinstance(name, str):
         raise HarnessError(f"recipe value '{shown}' names no {singular(kind)}", f"{shown}: {{name: ...}}")
     base, slash, variant = name.partition("/")
     spec, _ = registry.find(kind, name if not slash else base)
@@ -175,7 +201,14 @@ def _component(
             )
         options.setdefault(spec.variant_option, variant)
     checked = convert(options, spec.options, path, layers)
-    return {"name": spec.name, **msgspec.to_builtins(checked)}
+    return {"name": spec.name, **_copy(msgspec.to_builtins(checked))}
+
+
+def _default_name(path: tuple[str, ...]) -> dict[str, str]:
+    """The name of the schema's own component there: an option of it may be set without naming it."""
+    section = {"stages": Stage, "evaluation": Evaluation}.get(path[0])
+    defaults = {f.name: f.default_factory for f in msgspec.structs.fields(section)} if section else {}
+    return {"name": defaults[path[-1]]()["name"]} if path[-1] in defaults else {}
 
 
 def _matching(tree: dict, pattern: tuple[str, ...], path: tuple[str, ...] = ()):
@@ -223,7 +256,7 @@ def _locate(resource: str) -> tuple[Path, str]:
     if colon and not Path(resource).exists():
         try:
             path = Path(str(files(package))) / inner
-        except ModuleNotFoundError as error:
+        except (ImportError, TypeError, ValueError) as error:
             raise HarnessError(
                 f"recipe {resource}: no package '{package}'", "check the name before the colon"
             ) from error

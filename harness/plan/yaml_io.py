@@ -94,7 +94,7 @@ def _note(node: yaml.Node, path: tuple[str, ...], shown: str, origins: Origins) 
     for key, value in node.value:
         if key.value in seen:
             raise HarnessError(
-                f"recipe {shown}:{key.start_mark.line + 1}: '{'.'.join((*path, key.value))}' is given twice",
+                f"{shown}:{key.start_mark.line + 1}: '{'.'.join((*path, key.value))}' is given twice",
                 "keep one of the two lines",
             )
         seen.add(key.value)

@@ -50,11 +50,9 @@ class Crew:
         return [result for _, result in answers]
 
     def close(self) -> None:
-        for process, pipe in self.members:
-            pipe.close()
-            process.join(10)
-            if process.is_alive():
-                process.kill()
+        for process, _ in self.members:
+            process.kill()
+            process.join()
 
 
 def _serve(pipe: Connection) -> None:

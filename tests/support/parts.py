@@ -86,13 +86,12 @@ def score(workers: Workers, plan: RunPlan, counts: tuple[int, int], budget_mb: i
 
 
 def gather_twice(workers: Workers, rows: int) -> tuple[float, Tensor]:
-    """A loss of two gathered tensors that share one gradient, and this worker's own gradient."""
+    """A loss whose sum hands one gradient tensor to two gathers, and the gradient of its weights."""
     share = workers.share(rows)
-    values = torch.arange(rows, dtype=torch.float64) + 1
-    left = values[share.start : share.stop].clone().requires_grad_()
-    right = values[share.start : share.stop].clone().requires_grad_()
-    # The sum hands one gradient tensor to both gathers.
-    total = ((workers.gather(left) + workers.gather(right)) ** 2).sum()
-    total.backward()
-    workers.average_gradients([left, right])
-    return total.item(), torch.stack([left.grad, right.grad])
+    values = (torch.arange(rows, dtype=torch.float64) + 1)[share.start : share.stop]
+    weights = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    left, right = workers.gather(values * weights[0]), workers.gather(values * weights[1])
+    loss = ((left + right) ** 2).sum()
+    loss.backward()
+    workers.average_gradients([weights])
+    return loss.item(), weights.grad

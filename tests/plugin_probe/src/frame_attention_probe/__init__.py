@@ -1,0 +1,1 @@
+"""Learned attention pooling over frames: a plugin in a distribution of its own."""

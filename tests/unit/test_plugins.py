@@ -1,0 +1,348 @@
+"""harness.plugins: strangers are isolated and named; the core depends on nobody it should not."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness import HarnessError, hookspecs
+from harness.plugins import GROUP, KINDS, Registry, discover, load_factory
+
+CORE = Path(harness.__file__).parent
+PLUGINS = CORE.parent / "plugins"
+
+#: What a plugin may import of the harness.
+PUBLIC = {"harness", "harness.models", "harness.data", "harness.engine", "harness.lazy"}
+PUBLIC_PACKAGES = ("harness.results.",)
+
+GOOD = """
+from harness import LossSpec, MethodSpec, hookimpl
+
+@hookimpl
+def harness_losses():
+    return [LossSpec(name="probe_loss", summary="", factory="probe:none")]
+"""
+
+BROKEN = {
+    "missing import": ("import no_such_module_here", "import failed: ModuleNotFoundError"),
+    "syntax error": ("def (", "import failed: SyntaxError"),
+    "exit at import": ("raise SystemExit(3)", "import failed: SystemExit: 3"),
+    "misspelt hook": (
+        "@hookimpl\ndef harness_method():\n    return []",
+        "unknown hook 'harness_method', did you mean harness_methods?",
+    ),
+    "unknown hook": ("@hookimpl\ndef something_else():\n    return []", "unknown hook 'something_else'"),
+    "wrong signature": (
+        "@hookimpl\ndef harness_run_event(event, load):\n    pass",
+        "harness_run_event",
+    ),
+    "argument too many": ("@hookimpl\ndef harness_methods(registry):\n    return []", "registry"),
+    "unmarked hook": (
+        "def harness_methods():\n    return []",
+        "harness_methods() is not marked with @harness.hookimpl",
+    ),
+    "newer API": ("HARNESS_API = (98, 99)", "written for hook API 98..99, this harness has"),
+    "older API": ("HARNESS_API = (0, 0)", "written for hook API 0..0, this harness has"),
+    "API that is no range": ("HARNESS_API = 1", "HARNESS_API is 1, expected a pair"),
+    "hook that raises": (
+        "@hookimpl\ndef harness_methods():\n    return 1 / 0",
+        "harness_methods() failed: ZeroDivisionError",
+    ),
+    "hook that raises midway": (
+        "@hookimpl\ndef harness_methods():\n"
+        "    yield MethodSpec(name='half', summary='', recipe='')\n    raise OSError('a\\nb')",
+        "harness_methods() failed: OSError: a b",
+    ),
+    "wrong type": (
+        "@hookimpl\ndef harness_methods():\n    return harness_losses()",
+        "harness_methods() returned a LossSpec, expected MethodSpec",
+    ),
+    "nothing returned": (
+        "@hookimpl\ndef harness_methods():\n    pass",
+        "harness_methods() failed: TypeError",
+    ),
+    "name that is a path": (
+        "@hookimpl\ndef harness_methods():\n    return [MethodSpec(name='a/b', summary='', recipe='')]",
+        "harness_methods() names a method 'a/b'",
+    ),
+}
+
+
+def install(folder: Path, distribution: str, source: str) -> None:
+    """Lay an installed distribution with one plugin of its name into ``folder``."""
+    module = distribution.replace("-", "_")
+    (folder / f"{module}.py").write_text(source)
+    metadata = folder / f"{module}-1.5.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
+    (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{module} = {module}\n")
+
+
+@pytest.fixture
+def add(tmp_path, monkeypatch) -> Iterator[Callable[..., Registry]]:
+    """Install distributions beside the real ones: ``add({name: source})`` is the new registry."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def with_more(sources: dict[str, str]) -> Registry:
+        for name, source in sources.items():
+            install(tmp_path, name, source)
+        importlib.invalidate_caches()
+        return installed()
+
+    yield with_more
+    for path in tmp_path.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def installed() -> Registry:
+    """A new registry of every plugin that is installed now."""
+    return discover(entry_points(group=GROUP))
+
+
+def names(registry: Registry) -> dict[str, list[str]]:
+    return {kind: [spec.name for spec, _ in registry.specs(kind)] for kind in KINDS}
+
+
+# a stranger's plugin
+
+
+def test_the_built_in_plugins_come_by_entry_points():
+    """Every built-in plugin is found as a stranger's is, without a problem, and no name twice."""
+    registry = installed()
+    assert {p.name for p in registry.plugins} >= {
+        "standard",
+        "clip",
+        "clip4clip",
+        "clip_vip",
+        "shapes",
+        "msrvtt",
+    }
+    assert [p.problem for p in registry.plugins if p.problem] == []
+    assert registry.conflicts() == []
+
+
+def test_a_healthy_plugin_is_found(add):
+    """The components of another distribution are found by name, with the distribution's name."""
+    spec, plugin = add({"probe-good": GOOD}).find("losses", "probe_loss")
+    assert spec.name == "probe_loss" and plugin.label == "probe_good (probe-good 1.5)"
+
+
+@pytest.mark.parametrize(("source", "problem"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_is_isolated(add, source, problem):
+    """It is listed with its reason in one line, gives no component, and takes nobody else down."""
+    before = names(installed())
+    registry = add({"probe-bad": GOOD + source + "\n"})
+    (broken,) = [plugin for plugin in registry.plugins if plugin.problem]
+    assert broken.distribution == "probe-bad"
+    assert problem in broken.problem and "\n" not in broken.problem
+    assert names(registry) == before
+    registry.emit("step", {})
+
+
+def test_an_unknown_name_mentions_broken_plugins(add):
+    """Whoever asks for a component of a plugin that did not load is sent to `harness plugins`."""
+    registry = add({"probe-bad": "raise ValueError"})
+    with pytest.raises(HarnessError) as caught:
+        registry.find("losses", "probe_loss")
+    assert "1 plugin(s) failed to load: see `harness plugins`" in caught.value.hint
+
+
+def test_a_hook_may_have_another_function_name(add):
+    """A function that says with ``specname`` which hook it implements counts as that hook."""
+    source = GOOD.replace("@hookimpl\ndef harness_losses", "@hookimpl(specname='harness_losses')\ndef mine")
+    assert add({"probe-good": source}).find("losses", "probe_loss")
+
+
+def test_one_name_in_two_plugins(add):
+    """Asking for a name that two plugins declare names both; everything else works."""
+    expected = names(installed())
+    registry = add({"probe-one": GOOD, "probe-two": GOOD.replace('""', '"another"')})
+    with pytest.raises(HarnessError) as caught:
+        registry.find("losses", "probe_loss")
+    for label in ("probe_one (probe-one 1.5)", "probe_two (probe-two 1.5)"):
+        assert label in caught.value.message
+        assert label in registry.conflicts()[0]
+    assert registry.find("losses", "info_nce")[0].name == "info_nce"
+    expected["losses"] = sorted([*expected["losses"], "probe_loss", "probe_loss"])
+    assert names(registry) == expected
+
+
+def test_an_alias_that_is_another_plugins_name(add):
+    """A plugin cannot take a name over by an alias: the name is refused for both."""
+    source = GOOD.replace('summary=""', 'summary="", aliases=("info_nce",)')
+    registry = add({"probe-one": source})
+    with pytest.raises(HarnessError, match="declared twice"):
+        registry.find("losses", "info_nce")
+    assert registry.find("losses", "probe_loss")
+
+
+def test_an_alias_equal_to_the_own_name_is_no_conflict(add):
+    """A spec that repeats its name as an alias is found."""
+    source = GOOD.replace('summary=""', 'summary="", aliases=("probe_loss",)')
+    assert add({"probe-one": source}).find("losses", "probe_loss")
+
+
+def test_a_module_that_is_registered_twice(tmp_path, add):
+    """Two entry points for one module: the second is listed with the reason, the first works."""
+    install(tmp_path, "probe-one", GOOD)
+    (tmp_path / "probe_one-1.5.dist-info" / "entry_points.txt").write_text(
+        f"[{GROUP}]\na = probe_one\nb = probe_one\n"
+    )
+    registry = add({})
+    assert [p.name for p in registry.plugins if p.problem] == ["b"]
+    assert registry.find("losses", "probe_loss")[1].name == "a"
+
+
+def test_a_factory_that_cannot_be_imported_names_its_plugin(add):
+    """A wrong factory string is the plugin's mistake, and the message says whose."""
+    spec, plugin = add({"probe-good": GOOD.replace("probe:none", "probe_good:none")}).find(
+        "losses", "probe_loss"
+    )
+    with pytest.raises(HarnessError) as caught:
+        load_factory(spec.factory, plugin)
+    assert plugin.label in caught.value.message and "probe_good:none" in caught.value.message
+
+
+def test_the_command_works_beside_broken_plugins(tmp_path, harness):
+    """`harness plugins` lists what is wrong, and other commands work, with bad distributions installed."""
+    install(tmp_path, "probe-bad", "import no_such_module_here")
+    install(tmp_path, "probe-one", GOOD)
+    install(tmp_path, "probe-two", GOOD)
+    done = harness("plugins", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0 and not done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "NOT LOADED: import failed: ModuleNotFoundError: No module named 'no_such_module_here'" in shown
+    assert "conflict: loss 'probe_loss'" in shown and "probe-two 1.5" in shown
+    done = harness("list", "losses", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0 and "info_nce" in done.stdout
+    done = harness("describe", "clip_vip", "--dataset", "shapes", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0 and "stages.finetune.lr" in done.stdout
+
+
+# the interface
+
+
+def test_every_hook_says_what_it_is_for():
+    """Each hook has a docstring that says when it is called."""
+    hooks = {n: f for n, f in vars(hookspecs).items() if n.startswith("harness_") and callable(f)}
+    assert len(hooks) >= len(KINDS)
+    for name, hook in hooks.items():
+        assert "Called" in (hook.__doc__ or ""), name
+
+
+def test_every_kind_of_component_has_its_hook():
+    """Each kind that can be looked up is filled by a hook of the interface."""
+    for hook, _ in KINDS.values():
+        assert hasattr(hookspecs, hook)
+
+
+# who imports whom
+
+
+def sources(*folders: Path) -> list[Path]:
+    found = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    assert len(found) > 10
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports by name, by statement or by ``import_module("...")``."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            modules.add(node.module)
+            modules |= {f"{node.module}.{a.name}" for a in node.names if is_module(node.module, a.name)}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__"):
+                modules.add(str(node.args[0].value))
+    return modules
+
+
+def is_module(package: str, name: str) -> bool:
+    """Whether ``from package import name`` imports a module of the harness."""
+    place = CORE.parent.joinpath(*package.split("."), name)
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+def tops(path: Path) -> set[str]:
+    return {module.partition(".")[0] for module in imported(path)}
+
+
+def test_the_core_names_no_method_and_no_data_set():
+    """No file of the core contains the name of a method or a data set; papers it may cite."""
+    words = {"msrvtt", "clip4clip", "clip_vip", "didemo", "lsmdc", "activitynet", "vlab"}
+    registry = installed()
+    for kind in ("methods", "datasets"):
+        words |= {spec.name for spec, _ in registry.specs(kind)}
+    words.remove("shapes")  # also what arrays have
+    pattern = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(words)))})(?![\w-])")
+    found = {
+        str(path.relative_to(CORE)): sorted(set(pattern.findall(path.read_text(encoding="utf-8"))))
+        for path in sources(CORE)
+    }
+    assert {path: hits for path, hits in found.items() if hits} == {}
+
+
+def test_the_core_imports_no_plugin():
+    """Plugins depend on the core, never the other way round."""
+    packages = {path.name for path in PLUGINS.iterdir() if path.is_dir()}
+    assert "harness_standard" in packages
+    assert {str(path): tops(path) & packages for path in sources(CORE) if tops(path) & packages} == {}
+
+
+def test_plugins_import_only_the_public_interface():
+    """A built-in plugin uses the modules that a stranger's may use, and no others."""
+    found = {}
+    for path in sources(PLUGINS):
+        inner = {m for m in imported(path) if m.partition(".")[0] == "harness"} - PUBLIC
+        private = {m for m in inner if not f"{m}.".startswith(PUBLIC_PACKAGES)}
+        if private:
+            found[str(path.relative_to(PLUGINS))] = private
+    assert found == {}
+
+
+def test_plugins_do_not_import_each_other():
+    """Each built-in plugin could be a distribution of its own."""
+    packages = {path.name for path in PLUGINS.iterdir() if path.is_dir()}
+    found = {}
+    for path in sources(PLUGINS):
+        others = tops(path) & packages - {path.relative_to(PLUGINS).parts[0]}
+        if others:
+            found[str(path.relative_to(PLUGINS))] = others
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("door", "modules"),
+    [("engine/execute.py", {"ray"}), ("lazy.py", {"torchvision", "open_clip", "timm"})],
+)
+def test_heavy_libraries_have_one_door(door, modules):
+    """Ray is imported in one module, and torchvision, open_clip and timm in another."""
+    users = [path for path in sources(CORE, PLUGINS) if tops(path) & modules]
+    assert users == [CORE / door]
+
+
+@pytest.mark.parametrize("package", ["plan", "results"])
+def test_the_light_packages_import_no_torch(package):
+    """Importing every module of the package leaves torch, ray and av alone."""
+    modules = [f"harness.{package}.{path.stem}" for path in sorted((CORE / package).glob("*.py"))]
+    code = (
+        f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\n"
+        "print(sorted({'torch', 'ray', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
