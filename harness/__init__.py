@@ -16,7 +16,6 @@ from harness.specs import (
     Options,
     PostprocessorSpec,
     ProtocolSpec,
-    PublishedResult,
     TaskSpec,
     TemporalModuleSpec,
 )
@@ -34,7 +33,6 @@ __all__ = [
     "Options",
     "PostprocessorSpec",
     "ProtocolSpec",
-    "PublishedResult",
     "TaskSpec",
     "TemporalModuleSpec",
     "hookimpl",

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness import specs
 
 #: Version of this interface; a plugin's ``HARNESS_API`` range has to contain it.
@@ -62,20 +60,6 @@ def harness_postprocessors() -> Iterable[specs.PostprocessorSpec]:
 @hookspec
 def harness_methods() -> Iterable[specs.MethodSpec]:
     """Methods: named recipes. Called once, when a command first looks up a name."""
-
-
-@hookspec
-def harness_published_results() -> Iterable[specs.PublishedResult]:
-    """Published numbers of the plugin's methods. Called when a table of them is asked for."""
-
-
-@hookspec(firstresult=True)
-def harness_open_video(path: Path) -> object | None:
-    """Open a clip that does not lie in a file of its own (zip member, LMDB, object storage).
-
-    Called in the process that decodes, before the path is opened as a file. Return a binary file
-    object, or None to let the next plugin or the file system answer; the first answer counts.
-    """
 
 
 @hookspec

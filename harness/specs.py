@@ -118,7 +118,7 @@ class DatasetSpec(ComponentSpec):
 
     ``recipe`` (``"package:path.yaml"``) holds the settings that belong to the data set, such as
     the budget of a toy one. ``generated`` data sets make their files themselves and need no data
-    root; ``fingerprint`` then names the folder in the cache.
+    root; their ``fingerprint`` (generator version and the like) is part of every run's digest.
     """
 
     protocols: tuple[ProtocolSpec, ...]
@@ -147,19 +147,3 @@ class MethodSpec:
     offers: tuple[str, ...] = ("score",)
     paper: str = ""
     licence: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedResult:
-    """A number that somebody printed, with where it was read and how sure we are of it."""
-
-    method: str
-    dataset: str
-    protocol: str
-    metrics: Mapping[str, Mapping[str, float]]
-    source: str
-    confidence: str
-    postprocess: str = "none"
-    train_split: str = "unknown"
-    selection: str = "unknown"
-    columns: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -91,13 +91,6 @@ class FrameCache:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HarnessError(
-                f"the frame cache {self.root} cannot be made: {error.strerror}",
-                "choose another folder, or run without a cache",
-            ) from error
         self._entries: dict[str, _Entry] = {}
         self._damaged: dict[str, str] = {}
         self._shards: dict[str, np.ndarray] = {}
@@ -135,10 +128,14 @@ class FrameCache:
 
     def refresh(self) -> None:
         """Takes in the shards that any run has finished since the last look."""
-        for name in sorted(os.listdir(self.root)):
+        for name in sorted(self._files()):
             if name.endswith(".json") and name not in self._seen:
                 self._seen.add(name)
                 self._load(name)
+
+    def _files(self) -> list[str]:
+        """Names in the folder, which exists from the first writer on."""
+        return os.listdir(self.root) if self.root.exists() else []
 
     def _load(self, name: str) -> None:
         """Merges one index, unless it or its shard is not what was once written."""
@@ -164,12 +161,19 @@ class FrameCache:
 
     def writer(self) -> Writer:
         """A context manager that stores clips; use it from one thread at a time."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HarnessError(
+                f"the frame cache {self.root} cannot be made: {error.strerror}",
+                "choose another folder, or run without a cache",
+            ) from error
         return Writer(self)
 
     def clean(self) -> None:
         """Removes what killed runs left behind, once it is older than a day."""
         now = time.time()
-        names = set(os.listdir(self.root))
+        names = set(self._files())
         for name in names:
             orphan = name.endswith(".npy") and name[:-4] + ".json" not in names
             if not (orphan or name.endswith(".tmp")):

@@ -19,7 +19,6 @@ from harness.engine.loading import make_batches, open_dataset
 from harness.engine.progress import clock
 from harness.engine.train import autocast
 from harness.engine.worker import TRAINED_BACKBONE
-from harness.errors import HarnessError
 from harness.listing import recipe_lines
 from harness.models import VideoBatch
 from harness.models.assembly import VideoTextModel, build_model, untrained
@@ -43,18 +42,11 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
         made = places.cache_root() / "pretrained" / plan.pretraining.name / TRAINED_BACKBONE
         state = "in the cache" if made.exists() else "to be made first"
         lines.append(f"backbone weights  {plan.pretraining.name}: {state}")
-    try:
-        splits = {
-            name: dataset.clips(split)
-            for name, split in (("train", plan.protocol.train), ("test", plan.protocol.test))
-        }
-    except HarnessError:
-        spec, _ = registry.find("datasets", plan.dataset)
-        if not spec.generated:
-            raise
-        return "\n".join(
-            [*lines, f"data              to be generated in {plan.data_root}; the rest is known after that"]
-        )
+    splits = {"train": dataset.clips(plan.protocol.train), "test": dataset.clips(plan.protocol.test)}
+    spec, _ = registry.find("datasets", plan.dataset)
+    if spec.generated and any(clip.path is None for clips in splits.values() for clip in clips):
+        lines.append(f"data              to be generated in {plan.data_root}; the rest is known after that")
+        return "\n".join(lines)
     samples = 0
     for name, clips in splits.items():
         reader = (batches.train_frames if name == "train" else batches.frames).reader

@@ -13,7 +13,7 @@ from harness.engine import checkpoint
 from harness.engine import run as engine
 from harness.errors import HarnessError
 from harness.plan.plan import Request, RunPlan, build_plan, load_plan
-from harness.plan.recipe import Layers, resolve
+from harness.plan.recipe import Layers, read_layer, resolve
 from harness.plugins import Registry
 from harness.results.record import ResultRecord
 
@@ -59,8 +59,12 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         data.update(train_split="", protocol="", options={})
     if request.protocol:
         data["protocol"] = request.protocol
+    data["protocol"] = data["protocol"] or plan.protocol.name
+    data["train_split"] = data["train_split"] or plan.protocol.train
     layers.lay({**msgspec.to_builtins(own), "data": data}, {})
     layers.lay({"evaluation": msgspec.to_builtins(plan.recipe.evaluation)}, {})
+    if request.recipe_file:
+        read_layer(layers, request.recipe_file)
     for assignment in request.settings:
         layers.set(assignment)
     return msgspec.structs.replace(

@@ -79,7 +79,6 @@ def _by_ray(job: Job, count: int) -> Outcome | None:
     import ray
 
     use_gpu = torch.cuda.is_available()
-    _check_resources(count, use_gpu)
     folder = Path(job.folder).resolve()
     for name in (OUTCOME, ERROR, CONSOLE):
         (folder / name).unlink(missing_ok=True)
@@ -213,7 +212,9 @@ def _echoed(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def _check_resources(count: int, use_gpu: bool) -> None:
+def check_workers(count: int) -> None:
+    """Refuse more workers than this machine can run, before any work."""
+    use_gpu = torch.cuda.is_available()
     available = torch.cuda.device_count() if use_gpu else os.cpu_count() or 1
     if count > available and not os.environ.get("RAY_ADDRESS"):
         what = "GPUs" if use_gpu else "CPU cores"

@@ -14,7 +14,7 @@ import msgspec
 from harness import places
 from harness.data import Dataset
 from harness.engine import checkpoint
-from harness.engine.execute import execute, here
+from harness.engine.execute import check_workers, execute, here
 from harness.engine.loading import open_dataset
 from harness.engine.progress import Meter, meter, say
 from harness.engine.provenance import make_record
@@ -54,6 +54,7 @@ def run(
     A second run of the same plan and seed starts afresh in the same folder; with ``resume`` it
     goes on from that folder's checkpoint.
     """
+    check_workers(workers)
     dataset = open_prepared(plan, registry)
     check_splits(plan, dataset)
     weights = pretrained_weights(plan, registry)
@@ -75,6 +76,7 @@ def evaluate(
     plan: RunPlan, registry: Registry, where: Places, model: Path, *, workers: int, trained_on: RunPlan | None
 ) -> ResultRecord:
     """Score a finished model under another plan (data set, protocol, post-processing)."""
+    check_workers(workers)
     dataset = open_prepared(plan, registry)
     check_splits(plan, dataset, train=False)
     earlier = load(model.parent / RECORD) if trained_on and (model.parent / RECORD).exists() else None

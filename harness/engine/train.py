@@ -138,7 +138,8 @@ class Trainer:
         where: str,
     ) -> dict[str, Any]:
         torch.manual_seed(key(self.seed, where, self.workers.rank))
-        blame = f"{where}; clips of the batch: {', '.join(clip_ids[:8])}{', ...' if len(clip_ids) > 8 else ''}"
+        named = ", ".join(clip_ids[:8]) + (", ..." if len(clip_ids) > 8 else "")
+        blame = f"{where}; clips of the batch: {named}"
         value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage.precision)
         if not torch.isfinite(value):
             raise HarnessError(

@@ -170,7 +170,7 @@ def _train(
             checkpoint.save_tensors(folder / TRAINED_BACKBONE, model.backbone.weights())
     workers.barrier()
     return Training(
-        samples=len(usable),
+        samples=sum(sample.clip.id not in progress.damaged for sample in usable),
         batch_size=batch,
         seconds=progress.seconds,
         unusable={**unusable, **progress.damaged},

@@ -35,10 +35,15 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A resolved run. ``versions`` maps each plugin that takes part to its version."""
+    """A resolved run.
+
+    ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
+    takes part to its version.
+    """
 
     method: str
     dataset: str
+    fingerprint: str
     task: str
     protocol: Protocol
     seed: int
@@ -166,11 +171,16 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     pretraining = None
     if backbone.pretraining and not weights:
         pretraining = _pretraining_plan(backbone.name, backbone.pretraining, request, registry)
+    protocol = _protocol(dataset, recipe)
+    # What was chosen by default stands in the plan like what was asked for, and hashes the same.
+    named = msgspec.structs.replace(recipe.data, protocol=protocol.name, train_split=protocol.train)
+    recipe = msgspec.structs.replace(recipe, data=named)
     return RunPlan(
         method=method,
         dataset=dataset.name,
+        fingerprint=dataset.fingerprint,
         task=request.task,
-        protocol=_protocol(dataset, recipe),
+        protocol=protocol,
         seed=request.seed,
         recipe=recipe,
         versions=_versions(method, recipe, dataset.name, request.task, registry),
@@ -219,7 +229,7 @@ def _protocol(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
 def _data_root(dataset: DatasetSpec, given: str | None) -> Path:
     if dataset.generated:
         base = Path(given) if given else places.cache_root() / "data"
-        return base / f"{dataset.name}-{dataset.fingerprint}"
+        return base / dataset.name
     return places.data_root(dataset.name, given)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from harness import HarnessError, lazy
@@ -60,6 +62,10 @@ def build_timm(options: TimmOptions) -> Backbone:
     )
 
 
+#: How `tiny` differs from open_clip's initial weights.
+POSITION_STD, LOGIT_SCALE = 0.3, 20.0
+
+
 def build_tiny(options: TinyOptions) -> Backbone:
     """The tiny CLIP from random weights, or from a file."""
     return _tiny(options, "tiny")
@@ -95,6 +101,11 @@ def _tiny(options: TinyOptions, name: str) -> Backbone:
             "layers": options.text_layers,
         },
     )
+    with torch.no_grad():
+        # Few steps have to do: a shape's place has to count beside its colour from the first one,
+        # and so has the contrast between texts.
+        clip.visual.positional_embedding.normal_(std=POSITION_STD)
+        clip.logit_scale.fill_(math.log(LOGIT_SCALE))
     preprocess = Preprocess(
         size=options.image_size,
         mean=open_clip.OPENAI_DATASET_MEAN,

@@ -90,4 +90,4 @@ class TinyOptions(Options):
     text_layers: _Size = 3
     text_heads: _Size = 2
     dim: _Size = 64
-    context: _Size = 32
+    context: _Size = 77

@@ -6,12 +6,12 @@ import numpy as np
 
 from harness_shapes.scenes import COLOURS, FRAMES, SIZE, Combination, Track, sample_track
 
-# Half-extents that give every shape the area of a disc of radius 1, so that size tells nothing
-# about the shape: half the side of the square, the inradius of the triangle, half the span of a
-# cross whose arms are a third as wide.
-_SQUARE = np.sqrt(np.pi) / 2
-_TRIANGLE = np.sqrt(np.pi / (3 * np.sqrt(3)))
-_CROSS = np.sqrt(np.pi * 9 / 5) / 2
+# Half-extents at radius 1: half the side of the square, the inradius of the triangle, half the span
+# and half the width of the cross's arms. The shapes reach about as far and fill their boxes to
+# different degrees, which a few coarse patches can tell apart.
+_SQUARE = 1.0
+_TRIANGLE = 0.62
+_CROSS, _ARM = 1.1, 0.22
 
 
 def render(
@@ -31,14 +31,14 @@ def render(
     colour = np.array(COLOURS[what.colour]) / 255 * rng.uniform(0.85, 1.0)
     cover = _coverage(what.shape, track, height, width)[..., None]
     canvas += cover * (colour - canvas)
-    canvas += rng.normal(0.0, 0.03, canvas.shape)
+    canvas += rng.normal(0.0, 0.02, canvas.shape)
     clip = np.rint(np.clip(canvas, 0.0, 1.0) * 255).astype(np.uint8)
     return np.ascontiguousarray(clip[::-1]) if what.backwards else clip
 
 
 def _background(rng: np.random.Generator, frames: int, height: int, width: int) -> np.ndarray:
     """Soft blotches of dull colour around one grey, still for the whole clip: ``[T, H, W, 3]``."""
-    grid = rng.uniform(0.2, 0.5) + rng.normal(0.0, 0.07, (6, 6, 3))
+    grid = rng.uniform(0.2, 0.5) + rng.normal(0.0, 0.05, (6, 6, 3))
     still = _stretch(_stretch(grid, 0, height), 1, width)
     return np.repeat(still[None], frames, axis=0)
 
@@ -67,7 +67,7 @@ def _coverage(shape: str, track: Track, height: int, width: int) -> np.ndarray:
         slope = np.sqrt(3) / 2 * abs(x) - y / 2
         outside = np.maximum(slope, y) - _TRIANGLE * radius
     else:
-        span, arm = _CROSS * radius, _CROSS * radius / 3
+        span, arm = _CROSS * radius, _ARM * radius
         upright = np.maximum(abs(x) - arm, abs(y) - span)
         outside = np.minimum(upright, np.maximum(abs(x) - span, abs(y) - arm))
     return np.clip(0.5 - outside, 0.0, 1.0)

@@ -84,30 +84,29 @@ def sample_track(
 ) -> Track:
     """Draw the jittered path of a motion; a motion and its twin draw the same one.
 
-    Lengths are fractions of the shorter side, so that any frame size shows the same scene. The
-    radius is that of the disc with the shape's area.
+    Lengths are fractions of the shorter side, so that any frame size shows the same scene.
     """
     side = min(height, width)
     time = np.linspace(-1.0, 1.0, frames)
-    x = np.full(frames, width / 2) + side * rng.uniform(-0.05, 0.05)
-    y = np.full(frames, height / 2) + side * rng.uniform(-0.05, 0.05)
-    radius = np.full(frames, side * rng.uniform(0.145, 0.175))
+    x = np.full(frames, width / 2) + side * rng.uniform(-0.03, 0.03)
+    y = np.full(frames, height / 2) + side * rng.uniform(-0.03, 0.03)
+    radius = np.full(frames, side * rng.uniform(0.19, 0.21))
     drawn = DRAWN_AS[motion]
     if drawn == "left to right":
-        x += time * (width / 2 - side * rng.uniform(0.24, 0.28))
-        y += side * rng.uniform(-0.12, 0.12)
+        x += time * (width / 2 - side * rng.uniform(0.19, 0.23))
+        y += side * rng.uniform(-0.03, 0.03)
     elif drawn == "top to bottom":
-        y += time * (height / 2 - side * rng.uniform(0.24, 0.28))
-        x += side * rng.uniform(-0.12, 0.12)
+        y += time * (height / 2 - side * rng.uniform(0.19, 0.23))
+        x += side * rng.uniform(-0.03, 0.03)
     elif drawn == "clockwise":
         # The image's y axis points down, so a growing angle turns clockwise.
         angle = rng.uniform(0, 2 * np.pi) + np.pi * rng.uniform(0.75, 0.95) * time
-        orbit = side * rng.uniform(0.24, 0.28)
+        orbit = side * rng.uniform(0.26, 0.30)
         x += orbit * np.cos(angle)
         y += orbit * np.sin(angle)
     else:
-        x += side * rng.uniform(-0.06, 0.06)
-        y += side * rng.uniform(-0.06, 0.06)
-        small, large = side * rng.uniform(0.07, 0.10), side * rng.uniform(0.25, 0.30)
+        x += side * rng.uniform(-0.03, 0.03)
+        y += side * rng.uniform(-0.03, 0.03)
+        small, large = side * rng.uniform(0.08, 0.10), side * rng.uniform(0.32, 0.36)
         radius = small + (large - small) * (time + 1) / 2
     return Track(x, y, radius)

@@ -24,7 +24,8 @@ METHOD = "frame_attention_probe"
 LOOK = """
 import harness, harness_shapes, frame_attention_probe, json
 from importlib.resources import files
-packages = ("harness_clip", "harness_clip4clip", "harness_clip_vip", "harness_shapes", "frame_attention_probe")
+ours = ("harness_clip", "harness_clip4clip", "harness_clip_vip", "harness_shapes")
+packages = (*ours, "frame_attention_probe")
 print(json.dumps({
     "places": [harness.__file__, harness_shapes.__file__, frame_attention_probe.__file__],
     "recipes": [f"{p}/{r.name}" for p in packages for r in (files(p) / "recipes").iterdir()],
@@ -105,7 +106,7 @@ def test_the_probe_is_described(installed):
 
 def test_the_probe_runs(installed):
     """`harness run` trains the stranger's method to a record and a row of the leaderboard."""
-    small = ("--set", "data.options.train_clips=64", "--set", "train.epochs=1", "--set", "train.batch_size=32")
+    small = ("--set", "data.options.train_clips=64", "--set", "train.epochs=1")
     record = json.loads(
         _printed(installed, "run", "--method", METHOD, "--dataset", "shapes", *small, "--json")
     )

@@ -78,7 +78,8 @@ class Recoded(Loss):
         clips = inputs.features["video"].vector
         own_share = torch.tensor(float(len(inputs.batch.clip_ids)), dtype=logits.dtype)
         spread = inputs.total(self.direction.square().sum() * own_share) / len(clips)
-        return functional.cross_entropy(logits, own) + 0.01 * (clips @ self.direction).square().mean() + spread
+        along = (clips @ self.direction).square().mean()
+        return functional.cross_entropy(logits, own) + 0.01 * along + spread
 
 
 def cross_encoder(options: Options, context: BuildContext) -> CrossEncoder:

@@ -153,16 +153,25 @@ def test_motions_go_where_their_names_say(motion):
     assert not any(still.any() for still in steps.values())
 
 
+#: Area at radius 1.
+AREAS = {
+    "circle": np.pi,
+    "square": 2.0**2,
+    "triangle": 3 * np.sqrt(3) * 0.62**2,
+    "cross": 2 * (2 * 1.1) * (2 * 0.22) - (2 * 0.22) ** 2,
+}
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pixels_lie_where_the_track_says(shape):
-    """The drawn shape is centred on its track and has the area of a disc of its radius."""
+    """The drawn shape is centred on its track and has the area that its radius gives it."""
     what = Combination("green", shape, "clockwise")
-    clip = render(what, np.random.default_rng(4), 96, 96).astype(float)
-    track = sample_track(what.motion, np.random.default_rng(4), 96, 96, FRAMES)
+    clip = render(what, np.random.default_rng(4), 256, 256).astype(float)
+    track = sample_track(what.motion, np.random.default_rng(4), 256, 256, FRAMES)
     cover = clip[..., 1] - (clip[..., 0] + clip[..., 2]) / 2 > 90
-    rows, columns = np.mgrid[0:96, 0:96] + 0.5
+    rows, columns = np.mgrid[0:256, 0:256] + 0.5
     for frame in range(FRAMES):
-        area = np.pi * track.radius[frame] ** 2
+        area = AREAS[shape] * track.radius[frame] ** 2
         assert cover[frame].sum() == pytest.approx(area, rel=0.08)
         assert columns[cover[frame]].mean() == pytest.approx(track.x[frame], abs=1)
         assert rows[cover[frame]].mean() == pytest.approx(track.y[frame], abs=1)
