@@ -35,6 +35,7 @@ def harness_methods():
             aliases=("CLIP-ViP",),
             summary="CLIP with video proxies and proxy-guided attention in every block",
             recipe="harness_clip_vip:recipes/base.yaml",
+            recipes={"shapes": "harness_clip_vip:recipes/shapes.yaml"},
             paper=PAPER,
             licence="reference code: MIT",
         )

@@ -101,7 +101,7 @@ def sample_track(
     elif drawn == "clockwise":
         # The image's y axis points down, so a growing angle turns clockwise.
         angle = rng.uniform(0, 2 * np.pi) + np.pi * rng.uniform(0.75, 0.95) * time
-        orbit = side * rng.uniform(0.26, 0.30)
+        orbit = side * rng.uniform(0.21, 0.24)
         x += orbit * np.cos(angle)
         y += orbit * np.sin(angle)
     else:
