@@ -227,9 +227,7 @@ class Writer:
 
     def _flush(self, shape: tuple) -> None:
         clips = self._clips.pop(shape)
-        entries = {
-            key: (row, times, zlib.crc32(frames)) for row, (key, frames, times) in enumerate(clips)
-        }
+        entries = {key: (row, times, zlib.crc32(frames)) for row, (key, frames, times) in enumerate(clips)}
         self._write(np.stack([frames for _, frames, _ in clips]), entries)
 
     def _write(self, shard: np.ndarray | None, entries: dict) -> None:

@@ -62,7 +62,7 @@ class Dataset(ABC):
     looked. Single missing files are not errors: their clips have ``path=None``.
     """
 
-    def prepare(self, progress: Progress) -> None:
+    def prepare(self, progress: Progress) -> None:  # noqa: B027 - most data sets have nothing to do
         """Make the files of a generated data set; safe to call again and by two runs at once."""
 
     @abstractmethod

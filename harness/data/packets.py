@@ -89,8 +89,7 @@ def index_packets(container, stream) -> PacketIndex:
         end=end,
         keys=keys,
         complete=complete,
-        damage=damage
-        or _shortfall(container, stream, len(pts) + empty, keys, end if complete else None),
+        damage=damage or _shortfall(container, stream, len(pts) + empty, keys, end if complete else None),
     )
 
 

@@ -67,9 +67,7 @@ class ClipReader:
                 return ClipFrames(known.frames, known.times)
         return self._decode(path)
 
-    def prepare(
-        self, paths: Iterable[Path | str], progress: Progress | None = None
-    ) -> dict[Path, str]:
+    def prepare(self, paths: Iterable[Path | str], progress: Progress | None = None) -> dict[Path, str]:
         """Fills the cache and returns the reason for each clip that cannot be read.
 
         ``progress(done, total)`` is called from the calling thread, first with what needs no
@@ -123,9 +121,7 @@ class ClipReader:
                 misses.append(path)
                 unreadable += 1
         per_clip = self.sampling.frames * 3 * self.geometry.size**2
-        return CacheStatus(
-            len(paths) - len(misses), misses, (len(misses) - unreadable) * per_clip
-        )
+        return CacheStatus(len(paths) - len(misses), misses, (len(misses) - unreadable) * per_clip)
 
     def _fill(self, work: dict[str, Path]) -> Iterator[tuple[str, DamagedClip | None]]:
         """Decodes and stores ``work``, yielding each key as it is done, with its error if any.

@@ -92,23 +92,15 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.kind not in ("uniform", "fps"):
-            raise HarnessError(
-                f"unknown frame sampling '{self.kind}'", "choose 'uniform' or 'fps'"
-            )
+            raise HarnessError(f"unknown frame sampling '{self.kind}'", "choose 'uniform' or 'fps'")
         if self.short not in ("repeat", "fewer"):
-            raise HarnessError(
-                f"unknown policy '{self.short}' for short clips", "choose 'repeat' or 'fewer'"
-            )
+            raise HarnessError(f"unknown policy '{self.short}' for short clips", "choose 'repeat' or 'fewer'")
         if self.frames < 1:
             raise HarnessError(f"cannot sample {self.frames} frames", "ask for 1 or more")
         if self.kind == "fps" and not (self.fps and self.fps > 0):
-            raise HarnessError(
-                "fps sampling needs a rate", "set fps to frames per second, for example 1"
-            )
+            raise HarnessError("fps sampling needs a rate", "set fps to frames per second, for example 1")
         if self.kind == "uniform" and self.fps is not None:
-            raise HarnessError(
-                "uniform sampling takes no fps", "drop fps, or use the sampling kind 'fps'"
-            )
+            raise HarnessError("uniform sampling takes no fps", "drop fps, or use the sampling kind 'fps'")
 
     def choose(self, info) -> np.ndarray:
         """Indices int64 ``[T]`` for a clip's ``VideoInfo``; ``T <= frames``."""

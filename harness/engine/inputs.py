@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from harness.data import Caption, Clip, Dataset
+from harness.data import Caption, Clip
 from harness.data.reader import ClipReader
 from harness.data.sampling import jitter
 from harness.data.video import DamagedClip
@@ -134,15 +134,17 @@ class Batches:
         return pixels, times
 
     def _videos(self, clips: Sequence[tuple[str, np.ndarray, np.ndarray]], frames: Frames) -> VideoBatch:
-        pixels = torch.zeros(len(clips), frames.wanted, 3, frames.size, frames.size, dtype=torch.uint8)
-        mask = torch.zeros(len(clips), frames.wanted, dtype=torch.bool)
-        times = torch.zeros(len(clips), frames.wanted)
+        # numpy, not torch: a parallel torch operation in this thread would bring a second team of
+        # threads along, which gets in the way of the training step's.
+        count, wanted = len(clips), frames.wanted
+        pixels = np.zeros((count, wanted, 3, frames.size, frames.size), dtype=np.uint8)
+        mask = np.zeros((count, wanted), dtype=bool)
+        times = np.zeros((count, wanted), dtype=np.float32)
         for row, (_, clip_pixels, clip_times) in enumerate(clips):
-            count = len(clip_times)
-            pixels[row, :count].numpy()[...] = clip_pixels
-            mask[row, :count] = True
-            times[row, :count] = torch.from_numpy(np.asarray(clip_times, dtype=np.float32))
-        return VideoBatch(tuple(name for name, _, _ in clips), pixels, mask, times)
+            real = len(clip_times)
+            pixels[row, :real], mask[row, :real], times[row, :real] = clip_pixels, True, clip_times
+        tensors = (torch.from_numpy(array) for array in (pixels, mask, times))
+        return VideoBatch(tuple(name for name, _, _ in clips), *tensors)
 
 
 def prefetched(jobs: Sequence[Callable[[], Item]], ahead: int = 2) -> Iterator[Item]:
@@ -163,7 +165,3 @@ def require_training_samples(found: Sequence[Sample], dataset: str, split: str) 
             f"no usable training clip in split '{split}' of '{dataset}'",
             "check the data root: every clip of the split is missing, damaged or without caption",
         )
-
-
-def clips_by_id(dataset: Dataset, split: str) -> dict[str, Clip]:
-    return {clip.id: clip for clip in dataset.clips(split)}

@@ -82,7 +82,7 @@ def clip_gradients(parameters: Sequence[tuple[str, nn.Parameter]], limit: float,
     if not math.isfinite(norm):
         bad = next(n for n, p in parameters if p.grad is not None and not torch.isfinite(p.grad).all())
         raise HarnessError(
-            f"the gradient of {bad} is not finite, {where}", "lower train.lr, or use precision fp32"
+            f"the gradient of {bad} is not finite, {where}", "lower train.lr, or give train.precision more digits"
         )
     if limit and norm > limit:
         torch._foreach_mul_(grads, limit / (norm + 1e-6))

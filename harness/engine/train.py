@@ -144,7 +144,7 @@ class Trainer:
         if not torch.isfinite(value):
             raise HarnessError(
                 f"the loss is {value.item()}, {blame}",
-                "look at those clips, lower train.lr, or use precision fp32",
+                "look at those clips, lower train.lr, or give train.precision more digits",
             )
         optimizer.zero_grad(set_to_none=True)
         value.backward()

@@ -89,7 +89,7 @@ class Evaluation(_Section):
 
     batch_size: Positive = 64  # clips or texts encoded at once
     tile_memory_mb: Positive = 256  # of scores at once, where a pair has to be scored as a pair
-    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
+    precision: Literal["model", "bf16"] = "model"  # the model's own number type, or bf16 arithmetic
     postprocess: Component = field(default_factory=lambda: {"name": "none"})
     selection: Literal["last"] = "last"
 

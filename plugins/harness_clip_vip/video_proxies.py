@@ -79,9 +79,11 @@ class VideoProxies(TemporalModule):
         proxies = proxies.to(patches.dtype).expand(batch, -1, -1)
         x = tower.pre_norm(torch.cat([proxies, patches.flatten(1, 2)], dim=1))
         attention = proxy_attention(proxies.shape[1], frames)
-        for block in tower.blocks:
+        for block in tower.blocks[:-1]:
             x = block.feed_forward(block.attend(x, attention))
-        pooled = tower.read_out(x[:, :1])
+        # Only proxy 0 is read, so nothing else goes through the last feed-forward part.
+        first = tower.blocks[-1].attend(x, attention)[:, :1]
+        pooled = tower.read_out(tower.blocks[-1].feed_forward(first))
         mask = torch.ones(batch, 1, dtype=torch.bool, device=pooled.device)
         return Features(pooled[:, None], mask, pooled)
 

@@ -118,9 +118,7 @@ def read_sentences(path: Path) -> list[tuple[str, str]]:
 
 
 def _pair(path: Path, key: str, index: int, item: object, id_field: str) -> tuple[str, str]:
-    video, text = (
-        (item.get(id_field), item.get("caption")) if isinstance(item, dict) else (None, None)
-    )
+    video, text = (item.get(id_field), item.get("caption")) if isinstance(item, dict) else (None, None)
     if not isinstance(video, str) or not isinstance(text, str) or not video or not text.strip():
         raise HarnessError(
             f"{path}: {key}[{index}] lacks a text '{id_field}' or 'caption'",

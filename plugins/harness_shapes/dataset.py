@@ -106,9 +106,7 @@ class ShapesDataset(Dataset):
         return render(_combination(index), self._rng(split, index, _PIXELS))
 
     def _write(self, split: str, index: int) -> None:
-        _write_whole(
-            self._path(split, _name(split, index)), encode_mp4(self.frames(split, index), FPS)
-        )
+        _write_whole(self._path(split, _name(split, index)), encode_mp4(self.frames(split, index), FPS))
 
     def _remove_leftovers(self) -> None:
         # Temporary files of killed runs. One of a run still at work may go too, which that run
@@ -134,9 +132,7 @@ class ShapesDataset(Dataset):
 
     def _count(self, split: str) -> int:
         if split not in _SPLITS:
-            raise HarnessError(
-                f"the data set shapes has no split {split!r}", "its splits are train and test"
-            )
+            raise HarnessError(f"the data set shapes has no split {split!r}", "its splits are train and test")
         return len(COMBINATIONS) if split == "test" else self.options.train_clips
 
     def _rng(self, split: str, index: int, purpose: int) -> np.random.Generator:

@@ -13,9 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 QP = 20
 
 
-def encode_mp4(
-    frames: np.ndarray, fps: int, qp: int = QP, gop: int = 1, b_frames: int = 0
-) -> bytes:
+def encode_mp4(frames: np.ndarray, fps: int, qp: int = QP, gop: int = 1, b_frames: int = 0) -> bytes:
     """Encode uint8 ``[T, H, W, 3]`` RGB frames (even sides) as an mp4 file.
 
     Every frame gets the quantiser ``qp``, and with the default ``gop`` of 1 every frame is coded

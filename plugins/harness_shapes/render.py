@@ -38,7 +38,7 @@ def render(
 
 def _background(rng: np.random.Generator, frames: int, height: int, width: int) -> np.ndarray:
     """Soft blotches of dull colour around one grey, still for the whole clip: ``[T, H, W, 3]``."""
-    grid = rng.uniform(0.2, 0.5) + rng.normal(0.0, 0.05, (6, 6, 3))
+    grid = rng.uniform(0.05, 0.2) + rng.normal(0.0, 0.05, (6, 6, 3))
     still = _stretch(_stretch(grid, 0, height), 1, width)
     return np.repeat(still[None], frames, axis=0)
 

@@ -79,9 +79,7 @@ class Track:
     radius: np.ndarray
 
 
-def sample_track(
-    motion: str, rng: np.random.Generator, height: int, width: int, frames: int
-) -> Track:
+def sample_track(motion: str, rng: np.random.Generator, height: int, width: int, frames: int) -> Track:
     """Draw the jittered path of a motion; a motion and its twin draw the same one.
 
     Lengths are fractions of the shorter side, so that any frame size shows the same scene.
@@ -90,7 +88,7 @@ def sample_track(
     time = np.linspace(-1.0, 1.0, frames)
     x = np.full(frames, width / 2) + side * rng.uniform(-0.03, 0.03)
     y = np.full(frames, height / 2) + side * rng.uniform(-0.03, 0.03)
-    radius = np.full(frames, side * rng.uniform(0.19, 0.21))
+    radius = np.full(frames, side * rng.uniform(0.17, 0.19))
     drawn = DRAWN_AS[motion]
     if drawn == "left to right":
         x += time * (width / 2 - side * rng.uniform(0.19, 0.23))
@@ -101,7 +99,7 @@ def sample_track(
     elif drawn == "clockwise":
         # The image's y axis points down, so a growing angle turns clockwise.
         angle = rng.uniform(0, 2 * np.pi) + np.pi * rng.uniform(0.75, 0.95) * time
-        orbit = side * rng.uniform(0.21, 0.24)
+        orbit = side * rng.uniform(0.25, 0.28)
         x += orbit * np.cos(angle)
         y += orbit * np.sin(angle)
     else:

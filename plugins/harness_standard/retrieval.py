@@ -32,6 +32,7 @@ class Retrieval(Task):
         found = evaluation.score(evaluation.encode_texts(), clip_features)
         if found is None:
             return None
+        _refuse_nan(found, captions, [clip for clip in clips if clip.id not in unreadable])
         missing = np.array([clip.id in unreadable for clip in clips])
         scores = np.zeros((len(captions), len(clips)))
         scores[:, ~missing] = found
@@ -53,6 +54,18 @@ class Retrieval(Task):
             queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
             protocol=_protocol(evaluation, captions, clips),
             missing=unreadable,
+        )
+
+
+def _refuse_nan(scores: np.ndarray, captions: Sequence[Caption], clips: Sequence[Clip]) -> None:
+    """A score that is not a number is an error with the address of the first one."""
+    bad = np.isnan(scores)
+    if bad.any():
+        text, clip = (int(index) for index in np.argwhere(bad)[0])
+        raise HarnessError(
+            f"{int(bad.sum())} of {scores.size} scores are NaN, the first of query {captions[text].id} "
+            f"({captions[text].text!r}) and clip {clips[clip].id}",
+            "look at that clip and at the last losses in the run's log",
         )
 
 

@@ -83,7 +83,7 @@ def test_a_score_that_is_nan(plan, tmp_path):
         work(Job(plan=asked, folder=str(tmp_path), model=str(path)), ALONE)
     said = caught.value.message
     assert said.startswith(f"{len(blue) * 192} of {192 * 192} scores are NaN")
-    assert f"text {blue[0]}," in said
+    assert f"query {captions[blue[0]].id} " in said
 
 
 def _tokens(tokenizer, text: str) -> list[int]:

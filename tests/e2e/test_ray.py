@@ -24,7 +24,7 @@ METHOD = (
     *("--checkpoint-every", "2"),
 )
 STEPS = 9
-EXACT = ("--set", "train.precision=fp64", "--set", "evaluation.precision=fp64")
+EXACT = ("--set", "train.precision=fp64")
 
 #: Everything that a run may say, whoever does the work.
 LINES = re.compile(

@@ -42,7 +42,7 @@ def plan(cached_here):
     """Makes the plan of a method in fp64, with its clips on disk."""
 
     def make(method: str, *settings: str, data_root=None) -> RunPlan:
-        chosen = ("train.precision=fp64", "evaluation.precision=fp64", "train.clip_grad_norm=0")
+        chosen = ("train.precision=fp64", "train.clip_grad_norm=0")
         request = Request(
             method="clip_vip",
             dataset="shapes",

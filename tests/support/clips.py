@@ -84,9 +84,10 @@ def cut_without_decoding(source: Path, path: Path, first: int) -> Path:
     The mp4 writer records the earlier packets as lying before an edit list's start: they must be
     decoded and never shown.
     """
-    with av.open(str(source)) as old, av.open(
-        str(path), "w", format="mp4", options={"avoid_negative_ts": "disabled"}
-    ) as new:
+    with (
+        av.open(str(source)) as old,
+        av.open(str(path), "w", format="mp4", options={"avoid_negative_ts": "disabled"}) as new,
+    ):
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         shift = round(first / 25 / stream.time_base)
@@ -105,9 +106,7 @@ def write_audio(path: Path) -> Path:
     with av.open(str(path), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=16000)
         for start in range(0, 16384, 1024):
-            frame = av.AudioFrame.from_ndarray(
-                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
-            )
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts = 16000, start
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
@@ -142,9 +141,7 @@ KINDS: dict[str, dict] = {
     "long_gop": {"options": _x264(g="600", bf="3")},
     "open_gop": {
         "frames": 90,
-        "options": _x264(
-            g="12", bf="3", **{"x264-params": "open-gop=1:b-pyramid=normal:scenecut=0"}
-        ),
+        "options": _x264(g="12", bf="3", **{"x264-params": "open-gop=1:b-pyramid=normal:scenecut=0"}),
     },
     "intra": {"options": _x264(g="1", bf="0")},
     "refresh": {"frames": 90, "options": _x264(g="20", bf="0", **{"x264-params": "intra-refresh=1"})},
@@ -157,14 +154,27 @@ KINDS: dict[str, dict] = {
         "container": "webm",
         "codec": "libvpx-vp9",
         "size": (97, 65),
-        "options": {"g": "15", "deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0",
-                    "auto-alt-ref": "1", "lag-in-frames": "12"},
+        "options": {
+            "g": "15",
+            "deadline": "realtime",
+            "cpu-used": "8",
+            "crf": "30",
+            "b": "0",
+            "auto-alt-ref": "1",
+            "lag-in-frames": "12",
+        },
     },
     "vp8": {
         "container": "webm",
         "codec": "libvpx",
-        "options": {"g": "15", "deadline": "realtime", "cpu-used": "8", "b": "400000",
-                    "auto-alt-ref": "1", "lag-in-frames": "12"},
+        "options": {
+            "g": "15",
+            "deadline": "realtime",
+            "cpu-used": "8",
+            "b": "400000",
+            "auto-alt-ref": "1",
+            "lag-in-frames": "12",
+        },
     },
     "hevc": {
         "codec": "libx265",
@@ -172,12 +182,12 @@ KINDS: dict[str, dict] = {
     },
     "mkv": {"container": "matroska", "options": _x264(g="12", bf="3")},
     "avi": {"container": "avi", "codec": "mpeg4", "options": {"g": "12", "qscale": "3"}},
-    "avi_bframes": {
-        "container": "avi", "codec": "mpeg4", "options": {"g": "12", "bf": "2", "b": "800000"}
-    },
+    "avi_bframes": {"container": "avi", "codec": "mpeg4", "options": {"g": "12", "bf": "2", "b": "800000"}},
     "ts": {"container": "mpegts", "options": _x264(g="12", bf="3")},
     "mpeg2_ts": {
-        "container": "mpegts", "codec": "mpeg2video", "options": {"g": "12", "bf": "2", "b": "1500000"}
+        "container": "mpegts",
+        "codec": "mpeg2video",
+        "options": {"g": "12", "bf": "2", "b": "1500000"},
     },
     "fragmented": {"options": _x264(g="12", bf="3"), "mux": {"movflags": "frag_keyframe+empty_moov"}},
     "single": {"frames": 1, "options": _x264()},

@@ -98,9 +98,7 @@ def _write_annotations(
     tree: MsrvttTree, shown: dict[str, Combination], sentences: int, json_key: str
 ) -> None:
     _write_csv(tree.annotation("MSRVTT_train.9k.csv"), ["video_id"], [[i] for i in tree.train_ids])
-    _write_csv(
-        tree.annotation("MSRVTT_train.7k.csv"), ["video_id"], [[i] for i in tree.train_7k_ids]
-    )
+    _write_csv(tree.annotation("MSRVTT_train.7k.csv"), ["video_id"], [[i] for i in tree.train_7k_ids])
     _write_csv(
         tree.annotation("MSRVTT_JSFUSION_test.csv"),
         ["key", "vid_key", "video_id", "sentence"],
@@ -116,9 +114,7 @@ def _write_annotations(
             {"video_id": name, "id": k, "split": "test" if name in tree.test_ids else "train"}
             for k, name in enumerate(shown)
         ],
-        json_key: [
-            {id_field: name, "caption": text, "sen_id": k} for k, (name, text) in enumerate(said)
-        ],
+        json_key: [{id_field: name, "caption": text, "sen_id": k} for k, (name, text) in enumerate(said)],
     }
     tree.annotation("MSRVTT_data.json").write_text(json.dumps(data), encoding="utf-8")
 

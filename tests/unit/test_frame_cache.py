@@ -356,9 +356,7 @@ print(reader.prepare(sorted(Path(sys.argv[2]).glob("*.mp4")), show))
 def _child(root: Path, folder: Path, pause: float) -> subprocess.Popen:
     command = [sys.executable, "-c", CHILD, root, folder, SMALL_SHARD, pause]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def test_two_runs_at_once_one_killed(root, folder, paths):

@@ -92,7 +92,10 @@ def test_sampling_chooses_and_names_itself():
     assert Sampling("uniform", 12).choose(info).tolist() == uniform(250, 12).tolist()
     assert Sampling("fps", 4, 1).choose(info).tolist() == [0, 75, 150, 225]
     samplings = [
-        Sampling(), Sampling("uniform", 8), Sampling("fps", 12, 1), Sampling("fps", 12, 0.5),
+        Sampling(),
+        Sampling("uniform", 8),
+        Sampling("fps", 12, 1),
+        Sampling("fps", 12, 0.5),
         Sampling("uniform", 12, short="fewer"),
     ]
     assert len({s.key() for s in samplings}) == len(samplings)
@@ -151,8 +154,10 @@ def test_the_right_size_is_left_alone(fit):
 
 def test_geometries_have_their_own_keys_and_refuse_nonsense():
     """Each field is part of the key; unknown values raise `HarnessError`."""
-    keys = {g.key() for g in (Geometry(), Geometry(56), Geometry(fit="squash"),
-                              Geometry(interpolation="bilinear"))}
+    keys = {
+        g.key()
+        for g in (Geometry(), Geometry(56), Geometry(fit="squash"), Geometry(interpolation="bilinear"))
+    }
     assert len(keys) == 4
     for wrong in ({"size": 0}, {"fit": "pad"}, {"interpolation": "nearest"}):
         with pytest.raises(HarnessError):

@@ -304,9 +304,7 @@ def start_preparation(root) -> subprocess.Popen:
         "build(ShapesOptions(train_clips=24), pathlib.Path(sys.argv[1])).prepare(lambda *a: None)"
     )
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(root)], env={**os.environ, "PYTHONPATH": path}
-    )
+    return subprocess.Popen([sys.executable, "-c", code, str(root)], env={**os.environ, "PYTHONPATH": path})
 
 
 def test_interrupted_preparation_is_completed(prepared, tmp_path):

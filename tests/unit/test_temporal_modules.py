@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness_clip.backbones import build_tiny, build_timm
-from harness_clip.options import TimmOptions, TinyOptions
-from harness_clip_vip.plugin import VideoProxiesOptions
-from harness_clip_vip.video_proxies import build as build_proxies
-from harness_clip_vip.video_proxies import proxy_attention
-from harness_clip4clip.mean_pool import build as build_mean_pool
 
 from harness import HarnessError, Options
 from harness.models import Backbone, BuildContext, VideoBatch
+from harness_clip.backbones import build_timm, build_tiny
+from harness_clip.options import TimmOptions, TinyOptions
+from harness_clip4clip.mean_pool import build as build_mean_pool
+from harness_clip_vip.plugin import VideoProxiesOptions
+from harness_clip_vip.video_proxies import build as build_proxies
+from harness_clip_vip.video_proxies import proxy_attention
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,9 @@ def context(backbone: Backbone, frames: int = 4) -> BuildContext:
 
 def proxies(backbone: Backbone, count: int, frames: int = 4, std: float = 0.3):
     torch.manual_seed(1)
-    return build_proxies(VideoProxiesOptions(proxies=count, temporal_init_std=std), context(backbone, frames)).eval()
+    return build_proxies(
+        VideoProxiesOptions(proxies=count, temporal_init_std=std), context(backbone, frames)
+    ).eval()
 
 
 def test_one_proxy_and_one_frame_is_plain_clip(backbone):
@@ -110,7 +112,7 @@ def test_mean_pool_of_no_frame_is_finite(backbone):
 def test_proxies_refuse_a_tower_without_class_token():
     """A backbone that pools by attention is refused by name, with the reason."""
     siglip = build_timm(TimmOptions(model="vit_base_patch16_siglip_224", vision_layers=1, text_layers=1))
-    with pytest.raises(HarnessError, match="video_proxies.*class token"):
+    with pytest.raises(HarnessError, match=r"video_proxies.*class token"):
         build_proxies(VideoProxiesOptions(), context(siglip))
 
 

@@ -6,8 +6,6 @@ import math
 
 import pytest
 import torch
-from harness_standard.info_nce import build as build_info_nce
-from harness_standard.plugin import InfoNCEOptions
 from torch import nn
 
 from harness import HarnessError
@@ -18,11 +16,15 @@ from harness.engine.randomness import generator, key
 from harness.models import Batch, LossInputs
 from harness.plan.schema import Group, Schedule, Stage
 from harness.plugins import registry
+from harness_standard.info_nce import build as build_info_nce
+from harness_standard.plugin import InfoNCEOptions
 
 
 def inputs(scores: torch.Tensor, clip_ids: list[str], scale: float = 10.0) -> LossInputs:
     positives = torch.tensor([[a == b for b in clip_ids] for a in clip_ids])
-    return LossInputs({}, positives, torch.tensor(scale, dtype=scores.dtype), lambda t, v: scores, Batch({}), lambda x: x)
+    return LossInputs(
+        {}, positives, torch.tensor(scale, dtype=scores.dtype), lambda t, v: scores, Batch({}), lambda x: x
+    )
 
 
 def test_info_nce_is_the_written_formula():

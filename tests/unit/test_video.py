@@ -186,8 +186,10 @@ def test_packets_without_times_are_decoded_through(folder, monkeypatch):
 
 def _broken(root, folder):
     """Name -> a file that is no sound video."""
-    cut = {f"cut_{kind}": clips.truncate(folder / kind, root / f"cut_{kind}", 0.6)
-           for kind in ("fast", "bframes", "mkv", "vp9", "avi")}
+    cut = {
+        f"cut_{kind}": clips.truncate(folder / kind, root / f"cut_{kind}", 0.6)
+        for kind in ("fast", "bframes", "mkv", "vp9", "avi")
+    }
     (root / "empty").write_bytes(b"")
     (root / "page").write_bytes(b"<html><body>404 not found</body></html>" * 50)
     (root / "folder").mkdir()
@@ -200,8 +202,18 @@ def _broken(root, folder):
     }
 
 
-BROKEN = ["cut_fast", "cut_bframes", "cut_mkv", "cut_vp9", "cut_avi",
-          "empty", "page", "folder", "missing", "audio"]
+BROKEN = [
+    "cut_fast",
+    "cut_bframes",
+    "cut_mkv",
+    "cut_vp9",
+    "cut_avi",
+    "empty",
+    "page",
+    "folder",
+    "missing",
+    "audio",
+]
 
 
 @pytest.fixture(scope="module")
