@@ -64,5 +64,5 @@ def harness_methods() -> Iterable[specs.MethodSpec]:
 
 @hookspec
 def harness_run_event(event: str, payload: dict) -> None:
-    """Observe a run. ``event`` is one of ``run_started``, ``step``, ``epoch``, ``evaluated``,
+    """Observe a run. ``event`` is one of ``run_started``, ``step``, ``evaluated``,
     ``record_written``; ``payload`` holds plain values. Called on the first worker only."""

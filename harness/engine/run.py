@@ -126,7 +126,16 @@ def check_splits(plan: RunPlan, dataset: Dataset, train: bool = True) -> None:
             )
         if report.missing[split]:
             names = ", ".join(report.missing[split][:3])
-            say(f"{plan.dataset}/{split}: {len(report.missing[split])} videos missing ({names}, ...)")
+            more = ", ..." if len(report.missing[split]) > 3 else ""
+            say(f"{plan.dataset}/{split}: {len(report.missing[split])} videos missing ({names}{more})")
+    for note in report.notes:
+        say(f"{plan.dataset}: {note}")
+    gallery = report.found[plan.protocol.test] + len(report.missing[plan.protocol.test])
+    if plan.protocol.n_gallery and gallery != plan.protocol.n_gallery:
+        say(
+            f"{plan.dataset}/{plan.protocol.name} has {plan.protocol.n_gallery} clips where it is complete, "
+            f"these annotations name {gallery}: the row stands in a table of its own"
+        )
 
 
 def pretrained_weights(plan: RunPlan, registry: Registry) -> Path | None:

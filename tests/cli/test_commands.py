@@ -81,7 +81,7 @@ def test_a_run_folder_has_everything(first):
     assert names == {"plan.json", "log.jsonl", "checkpoint.pt", "model.safetensors", "record.json"}
     record = json.loads(first.stdout)
     steps = (first.run / "log.jsonl").read_text().splitlines()
-    assert len(steps) == record["train"]["samples"] // record["batch_size"] == 3
+    assert len(steps) == record["train"]["samples"] // record["batch_size"] == 6
     assert {"step", "loss"} <= set(json.loads(steps[0]))
 
 
@@ -191,7 +191,7 @@ def test_describe_shows_origins(cli):
     assert origins["stages.finetune.lr"] == ("0.5", "--set train.lr")
     assert origins["model.backbone.name"][1].startswith("harness_shapes/recipes/shapes.yaml:")
     assert origins["model.temporal.name"][1].startswith("harness_clip_vip/recipes/base.yaml:")
-    assert origins["evaluation.precision"] == ("'fp32'", "default")
+    assert origins["evaluation.precision"] == ("'model'", "default")
     assert "ICLR 2023" in shown and "licence" in shown
 
 
@@ -235,7 +235,7 @@ def test_a_dry_run_writes_nothing(cli, workplace, small_shapes):
         "train clips       192, missing 0, cache hits 0, to decode 192",
         "test clips        192, missing 0, cache hits 0, to decode 192",
         "MB on disk",
-        "stage finetune    192 samples, 3 steps of 64, about",
+        "stage finetune    192 samples, 6 steps of 32, about",
         "the row that would be written",
         "192 queries x 192 clips, post-processing none",
     ):

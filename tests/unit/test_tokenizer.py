@@ -78,24 +78,24 @@ def test_the_tokenizer_travels_to_other_processes():
 
 def test_the_name_is_shared_and_the_context_is_the_towers(tiny):
     """Every tower with CLIP's vocabulary names its tokenizer alike, with its own context."""
-    assert (tiny.tokenizer.name, tiny.tokenizer.context) == (CLIP_BPE, 32)
+    assert (tiny.tokenizer.name, tiny.tokenizer.context) == (CLIP_BPE, 77)
 
 
 def test_pooled_text_equals_open_clip(tiny):
     """The pooled feature is open_clip's encode_text without normalisation."""
-    encoding = tiny.tokenizer.encode(TEXTS, 32)
+    encoding = tiny.tokenizer.encode(TEXTS, 77)
     with torch.no_grad():
         features = tiny.encode_text(encoding.tokens, encoding.mask)
         expected = tiny.clip.encode_text(encoding.tokens)
     torch.testing.assert_close(features.pooled, expected, atol=1e-5, rtol=0)
-    assert features.tokens.shape == (3, 32, 64) and torch.equal(features.mask, encoding.mask)
+    assert features.tokens.shape == (3, 77, 64) and torch.equal(features.mask, encoding.mask)
 
 
-@pytest.mark.parametrize("length", [7, 20, 32])
+@pytest.mark.parametrize("length", [7, 20, 77])
 def test_padding_never_changes_a_text(tiny, length):
     """A text that fits has the same features at any length up to the context."""
     texts = ["a red circle", "two blue"]
-    full, short = tiny.tokenizer.encode(texts, 32), tiny.tokenizer.encode(texts, length)
+    full, short = tiny.tokenizer.encode(texts, 77), tiny.tokenizer.encode(texts, length)
     with torch.no_grad():
         expected = tiny.encode_text(full.tokens, full.mask)
         features = tiny.encode_text(short.tokens, short.mask)
