@@ -39,8 +39,11 @@ class ComponentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec(ComponentSpec):
-    """An image-text dual tower; ``factory(options) -> harness.models.Backbone``.
+    """An image-text dual tower; ``factory(options, load) -> harness.models.Backbone``.
 
+    With ``load`` False the factory builds the same module and leaves its weights random: a finished
+    model fills them, so nothing is read or downloaded only to be replaced. An option ``weights`` is
+    a local file; its content, not its path, is part of a run's digest.
     ``variant_option`` is the option that the part after the slash fills in ``--backbone
     open_clip/ViT-H-14``. ``pretraining`` is a recipe (``"package:path.yaml"``) that makes this
     backbone's weights; it is run once and its result kept in the cache folder.
@@ -57,12 +60,7 @@ class TemporalModuleSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(ComponentSpec):
-    """A training objective; ``factory(options) -> harness.models.Loss``.
-
-    ``sources`` are the batch sources whose features it reads.
-    """
-
-    sources: tuple[str, ...] = ("video", "text")
+    """A training objective; ``factory(options) -> harness.models.Loss``."""
 
 
 @dataclass(frozen=True, kw_only=True)

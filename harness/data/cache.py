@@ -10,23 +10,32 @@ A file gets its final name only when complete and on disk, and an index only aft
 run that is killed at any point leaves at most files that nobody reads. Nobody ever changes a
 finished file. Two runs that decode the same clip store it twice, which costs space and nothing
 else. What does not match its own checksum is treated as absent.
+
+A memory-mapped file keeps a file descriptor for as long as anybody holds a view into it, and a cache
+has more shards than a process may have descriptors. So shards are mapped when a clip of theirs is
+asked for, and only few at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import threading
 import time
 import uuid
+import weakref
 import zlib
+from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import NamedTuple
 
 import numpy as np
 
-from harness.data.video import DECODER_VERSION
+from harness.data.video import DECODER_VERSION, raise_if_out_of_files
 from harness.errors import HarnessError
 
 #: A shard is written when this many bytes of frames have gathered: large enough to be few, small
@@ -36,14 +45,19 @@ SHARD_BYTES = 64 * 2**20
 #: With many clip lengths at once, the fullest shard is written early beyond this total.
 PENDING_BYTES = 4 * SHARD_BYTES
 
+#: So many shards stay mapped, and at most as many again are kept alive by views that are still in use:
+#: several caches in one process stay far below the usual limit of 1024 open files.
+MAPPED_SHARDS = 64
+
 _STALE_S = 24 * 3600
 _FORMAT = 1
 _EDGE = 64 * 1024
 
 
 class CachedClip(NamedTuple):
-    """``frames`` uint8 ``[T, 3, H, W]``, a read-only memory-mapped view; ``times`` float64 ``[T]``
-    in seconds; ``count`` the number of real frames (all ``T``)."""
+    """``frames`` uint8 ``[T, 3, H, W]``, read-only, a memory-mapped view unless views into many other
+    shards are in use; ``times`` float64 ``[T]`` in seconds; ``count`` the number of real frames (all
+    ``T``)."""
 
     frames: np.ndarray
     times: np.ndarray
@@ -61,6 +75,14 @@ class _Entry(NamedTuple):
     row: int
     times: list[float]
     checksum: int
+
+
+class _Shard(NamedTuple):
+    """Where the clips lie in a file that was whole when its index was read."""
+
+    path: str
+    shape: tuple[int, ...]
+    offset: int
 
 
 def clip_key(path: Path | str, sampling_key: str, geometry_key: str) -> str:
@@ -87,15 +109,22 @@ def _edges(path: str, size: int, _changed_ns: int) -> str:
 
 
 class FrameCache:
-    """A folder of decoded clips. Cheap to send to another process, which reads the folder anew."""
+    """A folder of decoded clips. Cheap to send to another process, which reads the folder anew.
+
+    Safe to use from threads. Raises ``HarnessError`` when too many files are open, since calling the
+    clips absent would have them decoded for nothing.
+    """
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self._entries: dict[str, _Entry] = {}
         self._damaged: dict[str, str] = {}
-        self._shards: dict[str, np.ndarray] = {}
+        self._shards: dict[str, _Shard] = {}
         self._seen: set[str] = set()
         self._verified: set[str] = set()
+        self._mapped: OrderedDict[str, np.memmap] = OrderedDict()
+        self._live: weakref.WeakSet = weakref.WeakSet()
+        self._mapping, self._refreshing = threading.Lock(), threading.Lock()
         self.refresh()
 
     def __reduce__(self):
@@ -114,13 +143,43 @@ class FrameCache:
         if entry is None:
             reason = self.damage(key)
             return None if reason is None else Damaged(reason)
-        frames = self._shards[entry.shard][entry.row]
-        if key not in self._verified:
-            if zlib.crc32(frames) != entry.checksum:
-                self._entries.pop(key, None)
-                return None
-            self._verified.add(key)
+        frames = self._frames(entry)
+        if frames is None or (key not in self._verified and zlib.crc32(frames) != entry.checksum):
+            self._entries.pop(key, None)
+            return None
+        self._verified.add(key)
         return CachedClip(frames, np.array(entry.times, dtype=np.float64), len(entry.times))
+
+    def _frames(self, entry: _Entry) -> np.ndarray | None:
+        """The frames of one clip, or None if its shard was deleted or cut since its index was read.
+
+        A view keeps its shard open however long its owner holds it. Where that has happened to shards
+        that are no longer kept here, further clips are copied, so the open files stay bounded.
+        """
+        shard = self._shards[entry.shard]
+        try:
+            frames = self._map(entry.shard, shard)[entry.row]
+        except (OSError, ValueError) as error:
+            raise_if_out_of_files(error, shard.path)
+            return None
+        if len(self._live) > MAPPED_SHARDS:
+            frames = np.array(frames)
+            frames.flags.writeable = False
+        return frames
+
+    def _map(self, name: str, shard: _Shard) -> np.memmap:
+        """The shard in memory; the one unused for longest makes room for it."""
+        with self._mapping:
+            mapped = self._mapped.get(name)
+            if mapped is not None:
+                self._mapped.move_to_end(name)
+                return mapped
+            while len(self._mapped) >= MAPPED_SHARDS:
+                self._mapped.popitem(last=False)
+            mapped = np.memmap(shard.path, np.uint8, "r", shard.offset, shard.shape)
+            self._mapped[name] = mapped
+            self._live.add(mapped.base)
+            return mapped
 
     def damage(self, key: str) -> str | None:
         """Why ``key`` could not be decoded, if an earlier run found that out."""
@@ -128,14 +187,19 @@ class FrameCache:
 
     def refresh(self) -> None:
         """Takes in the shards that any run has finished since the last look."""
-        for name in sorted(self._files()):
-            if name.endswith(".json") and name not in self._seen:
-                self._seen.add(name)
-                self._load(name)
+        with self._refreshing:
+            for name in sorted(self._files()):
+                if name.endswith(".json") and name not in self._seen:
+                    self._load(name)
+                    self._seen.add(name)
 
     def _files(self) -> list[str]:
         """Names in the folder, which exists from the first writer on."""
-        return os.listdir(self.root) if self.root.exists() else []
+        try:
+            return os.listdir(self.root) if self.root.exists() else []
+        except OSError as error:
+            raise_if_out_of_files(error, self.root)
+            raise
 
     def _load(self, name: str) -> None:
         """Merges one index, unless it or its shard is not what was once written."""
@@ -148,11 +212,9 @@ class FrameCache:
                 return
             self._damaged.update(content["damaged"])
             if content["entries"]:
-                shard = np.load(self.root / content["shard"], mmap_mode="r")
-                if list(shard.shape) != content["shape"] or shard.dtype != np.uint8:
-                    return
-                self._shards[name] = shard
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+                self._shards[name] = _inspect(self.root / content["shard"], content["shape"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise_if_out_of_files(error, self.root / name)
             # Cut off, deleted by hand or damaged on disk: its clips count as not cached.
             return
         for key, (row, times, checksum) in content["entries"].items():
@@ -249,6 +311,21 @@ class Writer:
         self._cache.refresh()
 
 
+def _inspect(path: Path, shape: list[int]) -> _Shard:
+    """Finds the clips in a shard from its header; ``ValueError`` if it is not the whole of ``shape``."""
+    with open(path, "rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{path} is not as it was written")
+        try:
+            found, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        except (SyntaxError, TokenError) as error:  # numpy lets some of its parser's errors through
+            raise ValueError(f"{path} is not as it was written") from error
+        whole = os.fstat(file.fileno()).st_size == file.tell() + math.prod(found)
+        if list(found) != shape or by_columns or dtype != np.uint8 or not whole:
+            raise ValueError(f"{path} is not as it was written")
+        return _Shard(str(path), tuple(found), file.tell())
+
+
 def _digest(content: dict) -> str:
     """Of the content as JSON, in which tuples and lists are the same."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -270,6 +347,7 @@ def _put(path: Path, write) -> None:
             os.close(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
+        raise_if_out_of_files(error, path)
         raise HarnessError(
             f"the frame cache cannot be written to {path.parent}: {error.strerror}",
             "free some space, or choose another folder",

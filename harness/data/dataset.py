@@ -16,15 +16,10 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of the gallery. ``path`` is None where its file was not found.
-
-    ``start`` and ``end`` (seconds) cut a window out of the file; None means its own ends.
-    """
+    """One clip of the gallery: a whole file. ``path`` is None where it was not found."""
 
     id: str
     path: Path | None
-    start: float | None = None
-    end: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from harness.data.cache import Damaged, FrameCache, clip_key
+from harness.data.cache import Damaged, FrameCache, Writer, clip_key
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
-from harness.data.video import DamagedClip, read_frames
+from harness.data.video import DamagedClip, raise_if_out_of_files, read_frames
 
 Progress = Callable[[int, int], None]
 
@@ -72,11 +72,11 @@ class ClipReader:
 
         ``progress(done, total)`` is called from the calling thread, first with what needs no
         work. Files of the same content are decoded once. If it is interrupted, what was decoded
-        so far is kept. Without a cache nothing is decoded and the answer is empty.
+        so far is kept. Without a cache everything is decoded and thrown away: a run has to know the
+        damaged clips beforehand to have the same samples as a run with a cache.
         """
-        if self.cache is None:
-            return {}
-        self.cache.refresh()
+        if self.cache is not None:
+            self.cache.refresh()
         paths = list(dict.fromkeys(map(Path, paths)))
         damaged: dict[Path, str] = {}
         by_key: dict[str, list[Path]] = {}
@@ -85,7 +85,7 @@ class ClipReader:
                 by_key.setdefault(self._key(path), []).append(path)
             except DamagedClip as error:
                 damaged[path] = error.reason
-        work = {key: same[0] for key, same in by_key.items() if key not in self.cache}
+        work = {key: same[0] for key, same in by_key.items() if not self._cached(key)}
         done = len(paths) - sum(len(by_key[key]) for key in work)
         report = progress or (lambda *_: None)
         report(done, len(paths))
@@ -97,7 +97,7 @@ class ClipReader:
                 done += len(by_key[key])
                 report(done, len(paths))
         for key, same in by_key.items():
-            reason = failed.get(key) or self.cache.damage(key)
+            reason = failed.get(key) or (self.cache.damage(key) if self.cache is not None else None)
             if reason is not None:
                 damaged.update(dict.fromkeys(same, reason))
         return damaged
@@ -124,7 +124,7 @@ class ClipReader:
         return CacheStatus(len(paths) - len(misses), misses, (len(misses) - unreadable) * per_clip)
 
     def _fill(self, work: dict[str, Path]) -> Iterator[tuple[str, DamagedClip | None]]:
-        """Decodes and stores ``work``, yielding each key as it is done, with its error if any.
+        """Decodes ``work`` and stores it if there is a cache, yielding each key as it is done, with its error if any.
 
         Only a few clips are in flight, which bounds memory. Clips that another run has stored in
         the meantime are passed over.
@@ -133,13 +133,13 @@ class ClipReader:
         pool = ThreadPoolExecutor(max(1, self.threads), thread_name_prefix="decode")
         flying: dict[Future, str] = {}
         try:
-            with self.cache.writer() as writer:
+            with nullcontext() if self.cache is None else self.cache.writer() as writer:
                 while True:
                     while len(flying) < 2 * max(1, self.threads):
                         key, path = next(waiting, (None, None))
                         if key is None:
                             break
-                        if key in self.cache:
+                        if self._cached(key):
                             yield key, None
                         else:
                             flying[pool.submit(self._decode, path)] = key
@@ -152,15 +152,19 @@ class ClipReader:
             pool.shutdown(wait=True, cancel_futures=True)
 
     @staticmethod
-    def _store(writer, key: str, future: Future) -> DamagedClip | None:
+    def _store(writer: Writer | None, key: str, future: Future) -> DamagedClip | None:
         try:
             clip = future.result()
         except DamagedClip as error:
-            if error.lasting:
+            if error.lasting and writer is not None:
                 writer.add_damaged(key, error.reason)
             return error
-        writer.add(key, clip.frames, clip.times)
+        if writer is not None:
+            writer.add(key, clip.frames, clip.times)
         return None
+
+    def _cached(self, key: str) -> bool:
+        return self.cache is not None and key in self.cache
 
     def _decode(self, path: Path | str) -> ClipFrames:
         decoded = read_frames(path, self.sampling.choose, convert=self.geometry.apply)
@@ -170,4 +174,5 @@ class ClipReader:
         try:
             return clip_key(path, self.sampling.key(), self.geometry.key())
         except OSError as error:
+            raise_if_out_of_files(error, path)
             raise DamagedClip(path, error.strerror or str(error), lasting=False) from error

@@ -12,6 +12,7 @@ mirrored display matrices, and rotations that are not multiples of 90 degrees.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from harness.data.packets import Cursor, Disagreement, PacketIndex, index_packets
+from harness.errors import HarnessError
 
 #: Part of every cache key: raise it when a change here may alter a returned frame.
 DECODER_VERSION = 1
@@ -47,6 +49,18 @@ class DamagedClip(Exception):
 
     def __reduce__(self):
         return type(self), (self.path, self.reason, self.lasting)
+
+
+def raise_if_out_of_files(error: Exception, path: Path | str) -> None:
+    """Raises ``HarnessError`` if ``error`` came from having too many files open.
+
+    That says nothing about the file at ``path``: taken for damage or for a missing file, it would
+    leave sound clips out of the training and give them the worst rank in the test.
+    """
+    if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+        raise HarnessError(
+            f"too many open files, {path} cannot be opened", "raise the limit with `ulimit -n 4096`"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -179,7 +193,8 @@ class _Wanted:
 
 @contextmanager
 def _opened(path: Path | str, threads: int) -> Iterator[tuple]:
-    """The container and its main video stream; whatever libav reports becomes damage.
+    """The container and its main video stream; whatever libav reports becomes damage, except that
+    too many files are open.
 
     ``explode`` makes decoders report what they would otherwise paint over.
     """
@@ -196,6 +211,7 @@ def _opened(path: Path | str, threads: int) -> Iterator[tuple]:
             stage = _DecodingFailed
             yield container, stream
     except av.FFmpegError as error:
+        raise_if_out_of_files(error, path)
         what = "decoded" if stage is _DecodingFailed else "opened"
         reason = f"cannot be {what}: {(error.strerror or str(error)).strip().lower()}"
         raise stage(path, reason, lasting=not isinstance(error, OSError)) from error

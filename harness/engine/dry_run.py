@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from harness import places
 from harness.data import Clip, Dataset
 from harness.data.reader import ClipReader
 from harness.data.video import DamagedClip
@@ -17,11 +16,12 @@ from harness.engine.execute import here
 from harness.engine.inputs import Batches
 from harness.engine.loading import make_batches, open_dataset
 from harness.engine.progress import clock
+from harness.engine.run import pretrained_folder
 from harness.engine.train import autocast
 from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
 from harness.models import VideoBatch
-from harness.models.assembly import VideoTextModel, build_model, untrained
+from harness.models.assembly import VideoTextModel, build_model
 from harness.plan.plan import RunPlan
 from harness.plan.recipe import Layers
 from harness.plan.schema import Stage
@@ -35,11 +35,11 @@ TRIED_CLIPS, TRIED_SAMPLES = 4, 4
 def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
     """The resolved plan, the work that is left to do, its projected cost, and the row it makes."""
     dataset = open_dataset(plan, registry)
-    model = build_model(untrained(plan.recipe), registry).to(here().device)
+    model = build_model(plan.recipe, registry, load=False).to(here().device)
     batches = make_batches(plan, model, os.cpu_count() or 1)
     lines = [f"{plan.name} (digest {plan.digest[:12]})", "", *recipe_lines(plan.recipe, layers), ""]
     if plan.pretraining:
-        made = places.cache_root() / "pretrained" / plan.pretraining.name / TRAINED_BACKBONE
+        made = pretrained_folder(plan.pretraining) / TRAINED_BACKBONE
         state = "in the cache" if made.exists() else "to be made first"
         lines.append(f"backbone weights  {plan.pretraining.name}: {state}")
     splits = {"train": dataset.clips(plan.protocol.train), "test": dataset.clips(plan.protocol.test)}
@@ -50,23 +50,27 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
     samples = 0
     for name, clips in splits.items():
         reader = (batches.train_frames if name == "train" else batches.frames).reader
-        lines += _decoding(name, clips, reader, plan.use_cache)
+        # Without a cache every clip is decoded once to find damage, and again whenever it is used.
+        uses = sum(stage.epochs for stage in plan.recipe.stages.values()) if name == "train" else 1
+        lines += _decoding(name, clips, reader, passes=1 if plan.use_cache else 1 + uses)
         samples = samples or _samples(plan, dataset, clips)
     lines += _training(plan, model, batches, samples)
     lines += ["", "the row that would be written:", "", _row(plan, model, batches, dataset)]
     return "\n".join(lines)
 
 
-def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, cached: bool) -> list[str]:
+def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, passes: int) -> list[str]:
     present = [clip.path for clip in clips if clip.path is not None]
     status = reader.status(present)
     line = f"{name + ' clips':<18}{len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
     if not status.misses:
         return [line]
-    seconds = (
-        _decode_seconds(status.misses[:TRIED_CLIPS], reader) * len(status.misses) / (os.cpu_count() or 1)
-    )
-    disk = f", {status.projected_bytes / 2**20:.0f} MB on disk" if cached else ", kept nowhere (--no-cache)"
+    each = _decode_seconds(status.misses[:TRIED_CLIPS], reader)
+    seconds = passes * each * len(status.misses) / (os.cpu_count() or 1)
+    if reader.cache is not None:
+        disk = f", {status.projected_bytes / 2**20:.0f} MB on disk"
+    else:
+        disk = f" in {passes} passes, kept nowhere (--no-cache)"
     return [line, f"{'':<18}about {clock(seconds)} of decoding{disk}"]
 
 

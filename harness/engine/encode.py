@@ -12,7 +12,6 @@ from typing import TypeVar
 import torch
 
 from harness.data import Caption, Clip
-from harness.data.video import DamagedClip
 from harness.engine.inputs import Batches, prefetched
 from harness.engine.progress import meter
 from harness.engine.workers import Workers
@@ -46,20 +45,10 @@ def encode_texts(
 
 def _damaged(clips: Sequence[Clip], batches: Batches, workers: Workers) -> dict[str, str]:
     """Read every clip once, which also fills the cache, and name those that cannot be decoded."""
-    reader = batches.frames.reader
-    by_path = {str(clip.path): clip.id for clip in clips}
     with meter("reading test clips", len(clips), shown=workers.first and bool(clips)) as shown:
-        if reader.cache is not None:
-            found = reader.prepare([clip.path for clip in clips], lambda done, total: shown.update(done))
-            return {by_path[str(path)]: reason for path, reason in found.items()}
-        damaged = {}
-        for done, clip in enumerate(clips, start=1):
-            try:
-                reader.read(clip.path)
-            except DamagedClip as error:
-                damaged[clip.id] = error.reason
-            shown.update(done)
-        return damaged
+        found = batches.frames.reader.prepare([c.path for c in clips], lambda done, total: shown.update(done))
+    reasons = {str(path): reason for path, reason in found.items()}
+    return {clip.id: reasons[str(clip.path)] for clip in clips if str(clip.path) in reasons}
 
 
 def _encode(

@@ -12,7 +12,7 @@ import msgspec
 from harness.engine import checkpoint
 from harness.engine import run as engine
 from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, build_plan, load_plan
+from harness.plan.plan import Request, RunPlan, build_plan, load_plan, protocol_of, versions_of
 from harness.plan.recipe import Layers, read_layer, resolve
 from harness.plugins import Registry
 from harness.results.record import ResultRecord
@@ -32,7 +32,7 @@ def evaluate_checkpoint(
     trained_on = load_plan(given / engine.PLAN) if given.is_dir() else None
     if trained_on is None and not method:
         raise HarnessError(f"{given} is a file and does not say its method", "add --method NAME")
-    if trained_on is not None and method and method != trained_on.method:
+    if trained_on and method and registry.find("methods", method)[0].name != trained_on.method:
         raise HarnessError(
             f"{given} is a run of '{trained_on.method}', not of '{method}'", "leave --method out"
         )
@@ -67,10 +67,12 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         read_layer(layers, request.recipe_file)
     for assignment in request.settings:
         layers.set(assignment)
+    recipe = resolve(layers, registry, dataset)
     return msgspec.structs.replace(
         plan,
-        recipe=resolve(layers, registry, dataset),
+        recipe=recipe,
+        protocol=protocol_of(dataset, recipe),
         pretraining=trained_on.pretraining,
         weights_sha256=trained_on.weights_sha256,
-        versions={**plan.versions, **trained_on.versions},
+        versions=versions_of(plan.method, recipe, plan.dataset, plan.task, registry),
     )

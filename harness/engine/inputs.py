@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -80,18 +81,20 @@ class Batches:
         self.train_frames = train_frames or frames
         self.tokenizers = tokenizers
         self.text_length = text_length
+        # Cached frames are read faster than a pool hands them over; decoding wants every core.
+        reader = self.train_frames.reader
+        self.pool = ThreadPoolExecutor(reader.threads) if reader.cache is None else None
 
     def training(self, chosen: Sequence[Sample], *key: object) -> tuple[Batch, dict[str, str]]:
         """One training batch and the clips that had to be left out of it, with the reason."""
         clips, captions, damaged = [], [], {}
-        for sample in chosen:
-            draw = generator("sample", *key, sample.clip.id, sample.key)
-            caption = sample.captions[int(draw.integers(len(sample.captions)))]
-            try:
-                clips.append((sample.clip.id, *self._read(sample.clip, self.train_frames, draw)))
+        draw = partial(self._draw, key)
+        for caption, read in self.pool.map(draw, chosen) if self.pool else map(draw, chosen):
+            if isinstance(read, DamagedClip):
+                damaged[caption.clip_id] = read.reason
+            else:
+                clips.append((caption.clip_id, *read))
                 captions.append(caption)
-            except DamagedClip as error:
-                damaged[sample.clip.id] = error.reason
         if not clips:
             raise HarnessError(
                 f"every clip of a worker's share of a batch is damaged, the first: {next(iter(damaged))}",
@@ -99,19 +102,30 @@ class Batches:
             )
         return Batch({"video": self._videos(clips, self.train_frames), "text": self.texts(captions)}), damaged
 
+    def _draw(self, key: tuple[object, ...], sample: Sample):
+        """This epoch's caption of a sample with its frames and times, or with its damage."""
+        draw = generator("sample", *key, sample.clip.id, sample.key)
+        caption = sample.captions[int(draw.integers(len(sample.captions)))]
+        try:
+            return caption, self._read(sample.clip, self.train_frames, draw)
+        except DamagedClip as error:
+            return caption, error
+
     def videos(self, clips: Sequence[Clip]) -> VideoBatch:
         """An evaluation batch; every clip has to be readable."""
-        return self._videos([(clip.id, *self._read(clip, self.frames)) for clip in clips], self.frames)
+        try:
+            read = [(clip.id, *self._read(clip, self.frames)) for clip in clips]
+        except DamagedClip as error:
+            raise HarnessError(
+                f"{error.path} could be read a moment ago and cannot any more: {error.reason}",
+                "see that the data root stays as it is while it is in use, and run again",
+            ) from error
+        return self._videos(read, self.frames)
 
     def texts(self, captions: Sequence[Caption]) -> TextBatch:
         raw = tuple(caption.text for caption in captions)
         encodings: dict[str, Encoding] = {}
         for tokenizer in self.tokenizers:
-            if self.text_length > tokenizer.context:
-                raise HarnessError(
-                    f"data.text_length is {self.text_length}, the tokenizer {tokenizer.name} takes {tokenizer.context}",
-                    f"--set data.text_length={tokenizer.context}",
-                )
             encodings[tokenizer.name] = tokenizer.encode(raw, self.text_length)
         return TextBatch(tuple(c.id for c in captions), tuple(c.clip_id for c in captions), raw, encodings)
 

@@ -36,11 +36,13 @@ def open_dataset(plan: RunPlan, components: Registry) -> Dataset:
 def make_batches(plan: RunPlan, model: VideoTextModel, threads: int) -> Batches:
     """The batches of a plan, with frames as its backbone wants them."""
     data, wanted = plan.recipe.data, model.backbone.preprocess
-    size = frame_size(plan, wanted)
+    _check_text_length(plan, model)
     padding = model.temporal.padding
 
     def frames(jittered: bool) -> Frames:
-        return Frames(make_reader(plan, wanted, jittered, threads), data.frames, size, padding, jittered)
+        return Frames(
+            make_reader(plan, wanted, jittered, threads), data.frames, wanted.size, padding, jittered
+        )
 
     train = frames(True) if data.jitter else None
     return Batches(frames(False), model.tokenizers, data.text_length, train)
@@ -51,11 +53,16 @@ def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int)
     data = plan.recipe.data
     count = max(data.candidates, data.frames) if jittered else data.frames
     sampling = Sampling(data.sampling, count, data.fps if data.sampling == "fps" else None, short="fewer")
-    geometry = Geometry(frame_size(plan, wanted), data.fit or wanted.fit, wanted.interpolation)
+    geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation)
     cache = FrameCache(places.cache_root() / "frames") if plan.use_cache else None
     return ClipReader(sampling, geometry, cache, threads)
 
 
-def frame_size(plan: RunPlan, wanted: Preprocess) -> int:
-    """Pixels a side."""
-    return plan.recipe.data.image_size or wanted.size
+def _check_text_length(plan: RunPlan, model: VideoTextModel) -> None:
+    length = plan.recipe.data.text_length
+    for tokenizer in model.tokenizers:
+        if length > tokenizer.context:
+            raise HarnessError(
+                f"data.text_length is {length}, the tokenizer {tokenizer.name} takes {tokenizer.context}",
+                f"--set data.text_length={tokenizer.context}",
+            )

@@ -64,9 +64,9 @@ def learning_rate(schedule: Schedule, step: int, total: int) -> float:
     Linear warm-up over ``warmup * total`` steps, then a half cosine, a line to zero, or nothing.
     """
     warm = int(schedule.warmup * total)
-    if step + 1 < warm:
+    if step < warm:
         return (step + 1) / warm
-    progress = (step + 1 - warm) / max(1, total - warm)
+    progress = (step - warm) / (total - warm)  # below 1: the last update still moves something
     if schedule.name == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     return 1 - progress if schedule.name == "linear" else 1.0
@@ -82,7 +82,8 @@ def clip_gradients(parameters: Sequence[tuple[str, nn.Parameter]], limit: float,
     if not math.isfinite(norm):
         bad = next(n for n, p in parameters if p.grad is not None and not torch.isfinite(p.grad).all())
         raise HarnessError(
-            f"the gradient of {bad} is not finite, {where}", "lower train.lr, or give train.precision more digits"
+            f"the gradient of {bad} is not finite, {where}",
+            "lower train.lr, or give train.precision more digits",
         )
     if limit and norm > limit:
         torch._foreach_mul_(grads, limit / (norm + 1e-6))

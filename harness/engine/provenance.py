@@ -58,7 +58,7 @@ def make_record(
         batch_size=training.batch_size if training else last.batch_size if trained else None,
         world_size=outcome.world_size,
         train_seconds=round(seconds, 1) if seconds is not None else None,
-        gpu_hours=round(seconds * outcome.world_size / 3600, 3) if on_gpu else None,
+        gpu_hours=round(training.worker_seconds / 3600, 3) if training and on_gpu else None,
         peak_memory_mb=outcome.peak_memory_mb,
         # The texts are part of it: a smoke test on a few clips never replaces the real result.
         recipe_digest=digest(

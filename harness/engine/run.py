@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def evaluate(
             plan=plan,
             folder=str(folder),
             model=str(model.resolve()),
-            pretraining=earlier.pretraining or "" if earlier else "unknown",
+            pretraining="" if trained_on else "unknown",
             decode_threads=decode_threads(workers),
         )
         outcome = execute(job, workers)
@@ -138,11 +139,16 @@ def check_splits(plan: RunPlan, dataset: Dataset, train: bool = True) -> None:
         )
 
 
+def pretrained_folder(plan: RunPlan) -> Path:
+    """Where a pre-training run leaves its weights; other versions of its plugins, another folder."""
+    return places.cache_root() / "pretrained" / f"{plan.name}-{digest(plan.versions)[:8]}"
+
+
 def pretrained_weights(plan: RunPlan, registry: Registry) -> Path | None:
     """The weights that the backbone's own recipe makes, trained once and kept in the cache."""
     if plan.pretraining is None:
         return None
-    made = places.cache_root() / "pretrained" / plan.pretraining.name
+    made = pretrained_folder(plan.pretraining)
     if not (made / TRAINED_BACKBONE).exists():
         say(f"pre-training the backbone '{plan.pretraining.method}' once; kept in {made}")
         draft = made.with_name(f".{made.name}.{os.getpid()}")
@@ -167,7 +173,7 @@ def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Iterator[Path]:
         raise HarnessError(
             f"nothing to resume in {folder}", "start the run without --resume, with the same --runs"
         )
-    with nullcontext(folder) if resume else fresh_folder(folder):
+    with _locked(folder) if resume else fresh_folder(folder):
         write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
         yield folder
 
@@ -176,28 +182,58 @@ def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Iterator[Path]:
 def fresh_folder(folder: Path) -> Iterator[Path]:
     """An empty folder for the length of the work that fills it.
 
-    Work that is refused before its first step (bad weights, no network, too many workers) leaves
-    everything as it was, an earlier run in the same place too.
+    Work that ends before its first step (refused, interrupted) leaves everything as it was, an
+    earlier run in the same place too.
     """
-    aside = folder.with_name(f".{folder.name}.before")
     made = [parent for parent in folder.parents if not parent.exists()]
-    if folder.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-    folder.mkdir(parents=True)
     try:
-        yield folder
-    except HarnessError:
+        with _locked(folder), _emptied(folder):
+            yield folder
+    finally:
+        if not folder.exists():
+            with suppress(OSError):  # another run may have come into it
+                for parent in made:
+                    parent.rmdir()
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[None]:
+    aside = folder.with_name(f".{folder.name}.before")
+    if aside.exists() and not (folder / LOG).exists():  # a run was killed before its first step
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside)
+    folder.mkdir()
+    try:
+        yield
+    except BaseException:
         if not (folder / LOG).exists():
             shutil.rmtree(folder)
             if aside.exists():
                 aside.rename(folder)
-            with suppress(OSError):  # another run may have come into it
-                for parent in made:
-                    parent.rmdir()
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else works in the folder meanwhile; a lock ends with its process, however that ends."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise HarnessError(
+                f"another process is working in {folder}", "wait for it, or give this one other --runs"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def decode_threads(workers: int) -> int:

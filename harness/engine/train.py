@@ -29,7 +29,8 @@ from harness.plugins import Registry
 class Progress:
     """Where training stands: the next step to do. Saved in every checkpoint.
 
-    ``steps`` are those done so far in all stages, ``seconds`` what they took.
+    ``steps`` are those done so far in all stages, ``seconds`` what they took by the clock, waiting
+    for data and writing checkpoints included; ``worker_seconds`` is its sum over the workers.
     """
 
     stage: int = 0
@@ -37,6 +38,7 @@ class Progress:
     step: int = 0
     steps: int = 0
     seconds: float = 0.0
+    worker_seconds: float = 0.0
     damaged: dict[str, str] = field(default_factory=dict)
 
 
@@ -90,6 +92,7 @@ class Trainer:
         total = per_epoch * stage.epochs
         done = progress.epoch * per_epoch + progress.step
         self.model.train()
+        began = time.monotonic()
         with meter(f"training {name}", total, done, self.workers.first) as shown:
             while progress.epoch < stage.epochs:
                 order = epoch_order(len(self.samples), self.seed, name, progress.epoch)
@@ -98,7 +101,6 @@ class Trainer:
                     for step in range(progress.step, per_epoch)
                 ]
                 for inputs, damaged in prefetched(jobs):
-                    began = time.monotonic()
                     where = f"at stage {name}, epoch {progress.epoch}, step {done + 1}"
                     shares = self.workers.gather_objects((inputs.clip_ids, damaged))
                     for _, share in shares:
@@ -109,7 +111,9 @@ class Trainer:
                     done += 1
                     progress.step += 1
                     progress.steps += 1
-                    progress.seconds += time.monotonic() - began
+                    began, took = time.monotonic(), time.monotonic() - began
+                    progress.seconds += took
+                    progress.worker_seconds += took * self.workers.world
                     event.update(stage=name, epoch=progress.epoch, step=done, seconds=progress.seconds)
                     if self.workers.first:
                         self.on_step(event)

@@ -23,7 +23,7 @@ from harness.engine.task import Evaluation, Task
 from harness.engine.train import Trainer, effective_batch
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.models.assembly import VideoTextModel, build_model, make, untrained
+from harness.models.assembly import VideoTextModel, build_model, make
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
@@ -34,8 +34,8 @@ TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent. ``weights`` are pre-trained backbone weights, ``model`` a finished
-    model to evaluate instead of training, whose backbone came from ``pretraining``; ``evaluate`` is
-    False for a pre-training run."""
+    model to evaluate instead of training; ``pretraining`` says where its backbone came from if the
+    plan cannot know; ``evaluate`` is False for a pre-training run."""
 
     plan: RunPlan
     folder: str
@@ -53,6 +53,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     samples: int
     batch_size: int
     seconds: float
+    worker_seconds: float
     unusable: dict[str, str]
     checkpoint_sha256: str
 
@@ -79,9 +80,8 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     plan, components = job.plan, registry()
     _check_versions(plan, components)
     torch.manual_seed(key(plan.seed, "initial weights"))
-    # A finished model brings every weight: nothing is loaded or downloaded only to be replaced.
-    recipe = untrained(plan.recipe) if job.model else plan.recipe
-    model = build_model(recipe, components, Path(job.weights) if job.weights else None)
+    weights = Path(job.weights) if job.weights else None
+    model = build_model(plan.recipe, components, weights, load=not job.model)
     if any(stage.precision == "fp64" for stage in plan.recipe.stages.values()):
         model.double()
     model.to(workers.device)
@@ -106,7 +106,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         missing=result.missing,
         training=training,
         backbone=model.backbone.name,
-        pretraining=job.pretraining if job.model else model.backbone.pretraining,
+        pretraining=job.pretraining or _pretraining(plan, model),
         parameters=sum(p.numel() for p in model.parameters()),
         resolution=batches.frames.size,
         peak_memory_mb=peak_memory_mb,
@@ -129,8 +129,9 @@ def training_samples(
         found = batches.train_frames.reader.prepare(
             [c.path for c in mine], lambda done, total: shown.update(done)
         )
-    by_path = {str(clip.path): clip.id for clip in mine}
-    for part in workers.gather_objects({by_path[str(path)]: reason for path, reason in found.items()}):
+    reasons = {str(path): reason for path, reason in found.items()}
+    damaged = {clip.id: reasons[str(clip.path)] for clip in mine if str(clip.path) in reasons}
+    for part in workers.gather_objects(damaged):
         unusable.update(part)
     usable = samples(clips, dataset.captions(split), data.captions, unusable)
     require_training_samples(usable, plan.dataset, split)
@@ -173,9 +174,15 @@ def _train(
         samples=sum(sample.clip.id not in progress.damaged for sample in usable),
         batch_size=batch,
         seconds=progress.seconds,
+        worker_seconds=progress.worker_seconds,
         unusable={**unusable, **progress.damaged},
         checkpoint_sha256=sha256_file(folder / checkpoint.MODEL) if workers.first else "",
     )
+
+
+def _pretraining(plan: RunPlan, model: VideoTextModel) -> str:
+    """Where the backbone's weights came from; weights of its own recipe are called after that."""
+    return plan.pretraining.name if plan.pretraining else model.backbone.pretraining
 
 
 def _announce(plan: RunPlan, usable: Sequence[Sample], unusable: dict[str, str], batch: int) -> None:

@@ -50,30 +50,26 @@ class VideoTextModel(nn.Module):
         return self.temporal.logit_scale(self.backbone)
 
 
-def build_model(recipe: Recipe, registry: Registry, weights: Path | None = None) -> VideoTextModel:
+def build_model(
+    recipe: Recipe, registry: Registry, weights: Path | None = None, load: bool = True
+) -> VideoTextModel:
     """The model of a recipe, freshly initialised; draws from torch's global random numbers.
 
     ``weights`` replaces the backbone's own ``weights`` option (weights that a pre-training recipe
-    made).
+    made). With ``load`` False every weight is random, for a model that is about to be filled.
     """
     value = dict(recipe.model.backbone)
     if weights is not None:
         value["weights"] = str(weights)
-    backbone = _backbone(value, registry)
+    backbone = _backbone(value, registry, load)
     context = BuildContext(
         backbone=backbone,
         frames=recipe.data.frames,
         text_length=recipe.data.text_length,
-        build_backbone=lambda other: _backbone(other, registry),
+        build_backbone=lambda other: _backbone(other, registry, load),
     )
     temporal = _make(recipe.model.temporal, "temporal modules", TemporalModule, registry, context)
     return VideoTextModel(backbone, temporal)
-
-
-def untrained(recipe: Recipe) -> Recipe:
-    """The same recipe with a backbone of random weights: nothing is read or downloaded."""
-    backbone = {k: "" if k in ("weights", "pretrained") else v for k, v in recipe.model.backbone.items()}
-    return msgspec.structs.replace(recipe, model=msgspec.structs.replace(recipe.model, backbone=backbone))
 
 
 def build_loss(value: Mapping[str, Any], registry: Registry) -> Loss:
@@ -99,8 +95,8 @@ def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) 
     return spec.name + (f"({', '.join(given)})" if given else "")
 
 
-def _backbone(value: Mapping[str, Any], registry: Registry) -> Backbone:
-    return _make(value, "backbones", Backbone, registry)
+def _backbone(value: Mapping[str, Any], registry: Registry, load: bool) -> Backbone:
+    return _make(value, "backbones", Backbone, registry, load)
 
 
 def _make(value: Mapping[str, Any], kind: str, expected: type, registry: Registry, *arguments: Any) -> Any:

@@ -62,6 +62,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
             del values[place]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
+        values["recipe"]["data"]["options"].pop("annotations", None)  # a place; the texts are in the record
         values["pretraining"] = self.pretraining.digest if self.pretraining else ""
         return digest(values)
 
@@ -171,7 +172,7 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     pretraining = None
     if backbone.pretraining and not weights:
         pretraining = _pretraining_plan(backbone.name, backbone.pretraining, request, registry)
-    protocol = _protocol(dataset, recipe)
+    protocol = protocol_of(dataset, recipe)
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
     named = msgspec.structs.replace(recipe.data, protocol=protocol.name, train_split=protocol.train)
     recipe = msgspec.structs.replace(recipe, data=named)
@@ -183,7 +184,7 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         protocol=protocol,
         seed=request.seed,
         recipe=recipe,
-        versions=_versions(method, recipe, dataset.name, request.task, registry),
+        versions=versions_of(method, recipe, dataset.name, request.task, registry),
         data_root=str(_data_root(dataset, request.data_root)),
         use_cache=request.use_cache,
         pretraining=pretraining,
@@ -207,7 +208,7 @@ def _pretraining_plan(backbone: str, resource: str, request: Request, registry: 
     return _plan(backbone, dataset, recipes.resolve(layers, registry, dataset), inner, registry)
 
 
-def _protocol(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
+def protocol_of(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
     wanted = recipe.data.protocol
     known: dict[str, ProtocolSpec] = {protocol.name: protocol for protocol in dataset.protocols}
     if wanted and wanted not in known:
@@ -233,7 +234,7 @@ def _data_root(dataset: DatasetSpec, given: str | None) -> Path:
     return places.data_root(dataset.name, given)
 
 
-def _versions(method: str, recipe: Recipe, dataset: str, task: str, registry: Registry) -> dict[str, str]:
+def versions_of(method: str, recipe: Recipe, dataset: str, task: str, registry: Registry) -> dict[str, str]:
     names = [
         # A pre-training plan is called after its backbone and belongs to no method.
         *([("methods", method)] if method in registry.components.get("methods", {}) else []),

@@ -43,11 +43,9 @@ class Data(_Section):
     fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps
     jitter: bool = False  # draw the training frames anew in each epoch ...
     candidates: Positive = 24  # ... out of this many evenly spaced ones, which are cached
-    image_size: NotNegative = 0  # pixels a side; 0: the backbone's own
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
     text_length: Positive = 32  # tokens, start and end included
     captions: Literal["each", "one_per_clip"] = "one_per_clip"  # what one training sample is
-    sources: tuple[str, ...] = ("video", "text")  # what a training batch holds
 
 
 class Group(_Section):

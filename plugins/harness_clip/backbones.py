@@ -19,22 +19,22 @@ from harness_clip.tokenizers import clip_bpe, tokenizer_of
 RANDOM = "none (random)"
 
 
-def build(options: OpenClipOptions) -> Backbone:
+def build(options: OpenClipOptions, load: bool = True) -> Backbone:
     """A model of open_clip; what can go wrong without building it is checked first."""
     config = configuration(options.model, options.vision_layers, options.text_layers)
-    file = options.weights
-    if options.pretrained and not file:
+    file = options.weights if load else ""
+    if options.pretrained and not options.weights:
         published.tag_config(options.model, options.pretrained)
     tokenizer = tokenizer_of(options.model, config["text_cfg"])
     pretraining = _source(options.weights, options.pretrained)
-    if options.pretrained and not file:
+    if options.pretrained and not options.weights and load:
         file = published.fetch(options.model, options.pretrained)
     clip = build_model(config)
     preprocess = published.preprocess(options.model, _known_tag(options), _image_size(clip, options.model))
     return _assemble(clip, options.model, file, pretraining, config["embed_dim"], preprocess, tokenizer)
 
 
-def build_timm(options: TimmOptions) -> Backbone:
+def build_timm(options: TimmOptions, load: bool = True) -> Backbone:
     """A timm model as the visual tower of a CLIP."""
     _check_heads("text", options.text_width, options.text_heads)
     text = {"width": options.text_width, "heads": options.text_heads, "layers": options.text_layers}
@@ -58,7 +58,13 @@ def build_timm(options: TimmOptions) -> Backbone:
     preprocess = Preprocess(size=_image_size(clip, name), **settings)
     tokenizer = clip_bpe(options.context)
     return _assemble(
-        clip, name, options.weights, _source(options.weights), options.dim, preprocess, tokenizer
+        clip,
+        name,
+        options.weights if load else "",
+        _source(options.weights),
+        options.dim,
+        preprocess,
+        tokenizer,
     )
 
 
@@ -66,17 +72,17 @@ def build_timm(options: TimmOptions) -> Backbone:
 POSITION_STD, LOGIT_SCALE = 0.3, 20.0
 
 
-def build_tiny(options: TinyOptions) -> Backbone:
+def build_tiny(options: TinyOptions, load: bool = True) -> Backbone:
     """The tiny CLIP from random weights, or from a file."""
-    return _tiny(options, "tiny")
+    return _tiny(options, "tiny", load)
 
 
-def build_tiny_clip(options: TinyOptions) -> Backbone:
+def build_tiny_clip(options: TinyOptions, load: bool = True) -> Backbone:
     """The tiny CLIP whose weights come from its own pre-training recipe."""
-    return _tiny(options, "tiny_clip")
+    return _tiny(options, "tiny_clip", load)
 
 
-def _tiny(options: TinyOptions, name: str) -> Backbone:
+def _tiny(options: TinyOptions, name: str, load: bool) -> Backbone:
     _check_heads("visual", options.width, options.heads)
     _check_heads("text", options.text_width, options.text_heads)
     if options.image_size % options.patch:
@@ -113,7 +119,13 @@ def _tiny(options: TinyOptions, name: str) -> Backbone:
     )
     tokenizer = clip_bpe(options.context)
     return _assemble(
-        clip, name, options.weights, _source(options.weights), options.dim, preprocess, tokenizer
+        clip,
+        name,
+        options.weights if load else "",
+        _source(options.weights),
+        options.dim,
+        preprocess,
+        tokenizer,
     )
 
 

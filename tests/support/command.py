@@ -63,7 +63,7 @@ class Harness:
 
     def only_run(self, runs: str) -> Path:
         """The one run folder under ``runs``."""
-        (found,) = (self.folder / runs).iterdir()
+        (found,) = (path for path in (self.folder / runs).iterdir() if not path.name.startswith("."))
         return found
 
     def log(self, runs: str) -> list[dict[str, Any]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,7 @@ from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
 from harness.data.video import DamagedClip
+from harness.errors import HarnessError
 from tests.support import clips
 
 SAMPLING, GEOMETRY = Sampling("uniform", 6), Geometry(32)
@@ -175,6 +180,19 @@ def test_a_changed_byte_in_a_shard_is_noticed(root):
     assert store.lookup("a") is not None
 
 
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")
+@pytest.mark.parametrize("place", range(0, 128, 9))
+def test_a_changed_shard_header_is_noticed(root, place):
+    """Whatever byte of a shard's header changed, its clips are right or absent; nothing is raised."""
+    _fill(root)
+    victim = next(root.glob("*.npy"))
+    data = bytearray(victim.read_bytes())
+    data[place] = ord("(")
+    victim.write_bytes(bytes(data))
+    known = FrameCache(root).lookup("b")
+    assert known is None or np.array_equal(known.frames, _clip(1)[0])
+
+
 def test_a_changed_index_is_noticed(root):
     """An index that was edited, even into valid JSON, is ignored."""
     _fill(root)
@@ -301,10 +319,21 @@ def test_a_corrupt_row_is_read_from_the_video(root, paths):
     assert np.array_equal(_reader(root).read(paths[3]).frames, fresh.frames)
 
 
-def test_without_a_cache_prepare_does_nothing(paths, monkeypatch):
-    """No cache, nothing to prepare."""
-    _refuse_to_decode(monkeypatch)
-    assert _reader(None).prepare(paths) == {}
+def test_without_a_cache_prepare_names_the_same_clips(root, paths, tmp_path, monkeypatch):
+    """Each path is decoded once, counted, and the damaged ones get the reasons that a cache gives."""
+    bad, missing = clips.truncate(paths[0], tmp_path / "bad", 0.5), tmp_path / "missing"
+    wanted, seen, decoded = [*paths, bad, missing, bad], [], []
+    read_frames = reader_module.read_frames
+
+    def counted(path, *args, **kwargs):
+        decoded.append(path)
+        return read_frames(path, *args, **kwargs)
+
+    monkeypatch.setattr(reader_module, "read_frames", counted)
+    found = _reader(None, threads=2).prepare(wanted, lambda *state: seen.append(state))
+    assert set(found) == {bad, missing} and sorted(decoded) == sorted([*paths, bad])
+    assert seen == [(done, 12) for done in range(1, 13)]
+    assert found == _reader(root).prepare(wanted)
 
 
 def test_an_interrupted_run_keeps_what_it_decoded(root, paths):
@@ -404,3 +433,119 @@ def test_killed_at_each_step_of_writing(root, monkeypatch):
         monkeypatch.setattr(os, "replace", keep)
         assert FrameCache(root).lookup("k") is None
     assert _fill(root, "k").lookup("k") is not None
+
+
+MANY_SHARDS = """
+import resource, sys
+import numpy as np
+from harness.data.cache import FrameCache
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160))
+store, count = FrameCache(sys.argv[1]), int(sys.argv[2])
+held = [store.lookup(str(number)) for number in range(count)]
+for number in [*range(count), *reversed(range(count))]:
+    assert (store.lookup(str(number)).frames == number).all(), number
+assert all((known.frames == number).all() for number, known in enumerate(held))
+assert not any(known.frames.flags.writeable for known in held)
+"""
+
+
+def _many_shards(root: Path, monkeypatch, count: int) -> None:
+    """Clips whose frames show their number, each in a shard of its own."""
+    monkeypatch.setattr(cache_module, "SHARD_BYTES", 1)
+    with FrameCache(root).writer() as writer:
+        for number in range(count):
+            writer.add(str(number), np.full((2, 3, 4, 4), number, dtype=np.uint8), np.arange(2))
+    assert len(list(root.glob("*.npy"))) == count
+
+
+def test_more_shards_than_open_files(root, monkeypatch):
+    """All clips are readable in any order, even while all views are held."""
+    _many_shards(root, monkeypatch, 200)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, "-c", MANY_SHARDS, str(root), "200"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_threads_share_few_mapped_shards(root, monkeypatch):
+    """Threads that push each other's shards out of memory still read the right frames."""
+    _many_shards(root, monkeypatch, 12)
+    monkeypatch.setattr(cache_module, "MAPPED_SHARDS", 3)
+    store = FrameCache(root)
+
+    def right(turn: int) -> bool:
+        return bool((store.lookup(str(turn * 7 % 12)).frames == turn * 7 % 12).all())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(right, range(600)))
+
+
+@pytest.mark.parametrize("gone", ["deleted", "cut"])
+def test_a_shard_lost_before_its_first_use_is_absent(root, gone):
+    """Shards are opened late: one that was whole when its index was read may no longer be."""
+    store = _fill(root)
+    shard = next(root.glob("*.npy"))
+    shard.unlink() if gone == "deleted" else clips.truncate(shard, shard, 0.5)
+    assert store.lookup("a") is None and "a" not in store
+
+
+@contextmanager
+def _no_more_files():
+    """Not one more file can be opened inside the block."""
+    gc.collect()
+    lowest = os.dup(0)
+    os.close(lowest)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["read", "decode", "prepare", "prepare_uncached", "status", "fill", "lookup", "refresh", "open", "store"],
+)
+@pytest.mark.parametrize("key_known", [False, True])
+def test_too_many_open_files_are_no_damage(root, paths, tmp_path, action, key_known):
+    """Running out of files is the user's to mend: no clip is damaged or absent for it."""
+    copy = Path(shutil.copy2(paths[0], tmp_path / "clip"))
+    reader, plain, fresh = _reader(root), _reader(None), _reader(tmp_path / "other")
+    other = FrameCache(root)
+    reader.prepare(paths)
+    store, writer = _fill(root), FrameCache(root).writer()
+    writer.add("new", *_clip(7))
+    if key_known:
+        clip_key(copy, SAMPLING.key(), GEOMETRY.key())
+    actions = {
+        "read": lambda: reader.read(copy),
+        "decode": lambda: plain.read(copy),
+        "prepare": lambda: reader.prepare([copy]),
+        "prepare_uncached": lambda: plain.prepare([copy]),
+        "status": lambda: reader.status([copy]),
+        "fill": lambda: fresh.prepare([copy]),
+        "lookup": lambda: store.lookup("a"),
+        "refresh": other.refresh,
+        "open": lambda: FrameCache(root),
+        "store": lambda: writer.__exit__(),
+    }
+    with _no_more_files(), pytest.raises(HarnessError, match="too many open files") as caught:
+        actions[action]()
+    assert "ulimit -n" in caught.value.hint
+    other.refresh()
+    assert other.lookup("a") is not None and store.lookup("a") is not None
+    assert reader.prepare([copy]) == plain.prepare([copy]) == {}
+
+
+def test_an_index_skipped_for_too_many_open_files_is_read_later(root, monkeypatch):
+    """Once files can be opened again, a refresh finds what the failed one could not read."""
+    store = FrameCache(root)
+    _fill(root)
+    names = store._files()
+    monkeypatch.setattr(store, "_files", lambda: names)
+    with _no_more_files(), pytest.raises(HarnessError, match="too many open files"):
+        store.refresh()
+    store.refresh()
+    assert store.lookup("a") is not None
