@@ -192,9 +192,8 @@ def _train_time(row: Row) -> str:
     figure = _spread([run.train_seconds for run in row.runs])
     if figure is None:
         return NOTHING
-    seconds = round(figure.mean)
-    if seconds < 60:
-        return f"{seconds} s"
+    if figure.mean < 600:  # a minute more or less still means something
+        return f"{round(figure.mean)} s"
     minutes = round(figure.mean / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
