@@ -30,7 +30,7 @@ def test_a_method_trains_and_scores_from_tiny_clip(harness, tree, method):
     assert [clip["id"] for clip in record["missing"]["train"]] == ["video1", "video2"]
     assert record["backbone"] == "tiny_clip"
     table = (harness.folder / "leaderboards" / "msrvtt.md").read_text()
-    assert "8 queries" in table
+    assert "8 sentences x 8 videos" in table
     assert "1 test / 2 train" in table
 
 
