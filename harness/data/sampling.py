@@ -32,7 +32,7 @@ def fps(times: np.ndarray, duration_s: float, rate: float, max_frames: int) -> n
     """The frame on screen at each multiple of ``1 / rate`` seconds after the first frame.
 
     ``times [n]`` are presentation times in seconds. More than ``max_frames`` are thinned evenly,
-    as CLIP4Clip does with ``slice_framepos=2``. Going by time, not by frame number, is what makes
+    by a truncated linspace over their places. Going by time, not by frame number, is what makes
     it right for variable frame rates; a frame that stays on screen for several ticks is repeated.
     """
     assert len(times) > 0 and rate > 0 and max_frames > 0
