@@ -70,7 +70,7 @@ def render_rows(rows: Sequence[Row]) -> str:
         mark = f" <sup>{', '.join(marks)}</sup>" if marks else ""
         body.append([name + mark, *_figures(row, contrasts), *(cell(row) for _, cell in _COLUMNS)])
     heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
-    heads += [*(escape(name.replace('_', ' ')) for name in contrasts), *(head for head, _ in _COLUMNS)]
+    heads += [*(escape(name.replace("_", " ")) for name in contrasts), *(head for head, _ in _COLUMNS)]
     lines = [markdown_table(["Method", *heads], body)]
     if footnotes:
         lines += ["", *(f"{number}. {note}" for number, note in enumerate(footnotes, start=1))]
