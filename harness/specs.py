@@ -117,12 +117,15 @@ class DatasetSpec(ComponentSpec):
     ``recipe`` (``"package:path.yaml"``) holds the settings that belong to the data set, such as
     the budget of a toy one. ``generated`` data sets make their files themselves and need no data
     root; their ``fingerprint`` (generator version and the like) is part of every run's digest.
+    ``sample`` is ``"package.module:callable"``, called with an empty folder that it fills with a
+    miniature of the data set, annotation files and real clips, in its owner's layout.
     """
 
     protocols: tuple[ProtocolSpec, ...]
     recipe: str = ""
     generated: bool = False
     fingerprint: str = ""
+    sample: str = ""
 
     @property
     def default_protocol(self) -> ProtocolSpec:

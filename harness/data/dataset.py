@@ -16,10 +16,17 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of the gallery: a whole file. ``path`` is None where it was not found."""
+    """One clip of the gallery: a video file, or a folder of numbered pictures.
+
+    ``path`` is None where it was not found. Only what is shown from ``start_s`` on and before
+    ``end_s`` belongs to the clip, in seconds from the file's first frame; None is the file's end.
+    ``id`` is unique within its split.
+    """
 
     id: str
     path: Path | None
+    start_s: float = 0.0
+    end_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,11 +48,30 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class DataReport:
-    """What lies under a data root, per split: counts and the names of what is missing."""
+class SplitReport:
+    """What the annotation files and the folder say of one split, by name.
 
-    found: Mapping[str, int]
-    missing: Mapping[str, Sequence[str]]
+    ``missing``: clips without a file. ``silent``: videos that the split's list names and no
+    annotation describes; they are not part of the split. ``unlisted``: videos that the split's
+    annotations describe and its list leaves out.
+    """
+
+    clips: int
+    captions: int
+    missing: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> int:
+        return self.clips - len(self.missing)
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Every split that was asked for, and what concerns the whole folder."""
+
+    splits: Mapping[str, SplitReport]
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -61,6 +87,10 @@ class Dataset(ABC):
         """Make the files of a generated data set; safe to call again and by two runs at once."""
 
     @abstractmethod
+    def splits(self) -> Sequence[str]:
+        """The splits whose annotation files are there, training splits first."""
+
+    @abstractmethod
     def clips(self, split: str) -> Sequence[Clip]:
         """All clips of a split, missing ones included, in the order of the annotation file."""
 
@@ -72,11 +102,16 @@ class Dataset(ABC):
         """Named forced choices between a clip and its foil, reported beside the ranks."""
         return {}
 
+    def written_as(self, split: str, form: str) -> str:
+        """The file name of a split in a form of :mod:`harness.data.convert`."""
+        return f"{split}.{form}"
+
     def check(self, splits: Sequence[str]) -> DataReport:
-        """Count what is found and missing, split by split."""
-        found, missing = {}, {}
-        for split in splits:
-            clips = self.clips(split)
-            missing[split] = tuple(clip.id for clip in clips if clip.path is None)
-            found[split] = len(clips) - len(missing[split])
-        return DataReport(found, missing)
+        """Count what is found and missing, split by split; decodes nothing."""
+        return DataReport({split: self.report(split) for split in splits})
+
+    def report(self, split: str) -> SplitReport:
+        """One split's part of :meth:`check`."""
+        clips = self.clips(split)
+        missing = tuple(clip.id for clip in clips if clip.path is None)
+        return SplitReport(len(clips), len(self.captions(split)), missing)

@@ -120,18 +120,19 @@ def check_splits(plan: RunPlan, dataset: Dataset, train: bool = True) -> None:
     splits = [plan.protocol.train, plan.protocol.test] if train else [plan.protocol.test]
     report = dataset.check(splits)
     for split in splits:
-        if not report.found[split]:
+        found = report.splits[split]
+        if not found.found:
             raise HarnessError(
                 f"no video of split '{split}' of '{plan.dataset}' was found under {plan.data_root}",
                 "check --data-root; videos are matched by the stem of their file names",
             )
-        if report.missing[split]:
-            names = ", ".join(report.missing[split][:3])
-            more = ", ..." if len(report.missing[split]) > 3 else ""
-            say(f"{plan.dataset}/{split}: {len(report.missing[split])} videos missing ({names}{more})")
+        if found.missing:
+            names = ", ".join(found.missing[:3])
+            more = ", ..." if len(found.missing) > 3 else ""
+            say(f"{plan.dataset}/{split}: {len(found.missing)} videos missing ({names}{more})")
     for note in report.notes:
         say(f"{plan.dataset}: {note}")
-    gallery = report.found[plan.protocol.test] + len(report.missing[plan.protocol.test])
+    gallery = report.splits[plan.protocol.test].clips
     if plan.protocol.n_gallery and gallery != plan.protocol.n_gallery:
         say(
             f"{plan.dataset}/{plan.protocol.name} has {plan.protocol.n_gallery} clips where it is complete, "

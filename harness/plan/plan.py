@@ -84,6 +84,7 @@ class Request:
     task: str = "retrieval"
     seed: int = 0
     data_root: str | None = None
+    annotations: str = ""
     backbone: str = ""
     weights: str = ""
     protocol: str = ""
@@ -139,6 +140,7 @@ def _lay_options(layers: Layers, request: Request) -> None:
             ("model", "backbone", "weights"),
             request.weights and str(Path(request.weights).resolve()),
         ),
+        ("--annotations", ("data", "options", "annotations"), request.annotations),
         ("--protocol", ("data", "protocol"), request.protocol),
         ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
     ):

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from harness import DatasetSpec, ProtocolSpec, hookimpl
-from harness_msrvtt.options import MsrvttOptions
+from harness.data import AnnotatedOptions
 
 HARNESS_API = (1, 1)
 
 
 @hookimpl
 def harness_datasets() -> list[DatasetSpec]:
-    """The 1k-A test set, trained on train-9k unless a recipe names train-7k.
+    """The three test sets of the literature, each with its own training split.
 
-    One protocol, as both share the test pairs; a leaderboard keeps the training splits apart.
+    A leaderboard keeps training splits apart, so 1k-A with train-7k is the same protocol.
     """
     return [
         DatasetSpec(
             name="msrvtt",
-            summary="MSR-VTT in the CLIP4Clip layout, 1k-A test",
+            summary="MSR-VTT: 10 000 web clips of 10 to 32 s, 20 sentences each",
             factory="harness_msrvtt.dataset:build",
-            aliases=("msr-vtt", "MSRVTT"),
-            options=MsrvttOptions,
+            aliases=("msr-vtt", "MSRVTT", "MSR-VTT"),
+            options=AnnotatedOptions,
+            sample="harness_msrvtt.sample:write_sample",
             paper="Xu et al., MSR-VTT: A Large Video Description Dataset, CVPR 2016",
             licence="none stated; YouTube clips, treat as research only",
             protocols=(
@@ -29,6 +30,22 @@ def harness_datasets() -> list[DatasetSpec]:
                     summary="1000 clips with a sentence each (JSFusion); train-9k or train-7k",
                     train="train-9k",
                     test="test-1k-A",
+                    n_queries=1000,
+                    n_gallery=1000,
+                ),
+                ProtocolSpec(
+                    name="full",
+                    summary="the original split: 2990 clips with 20 sentences each",
+                    train="train-full",
+                    test="test-full",
+                    n_queries=59800,
+                    n_gallery=2990,
+                ),
+                ProtocolSpec(
+                    name="1k-B",
+                    summary="1000 clips with their first sentence (Miech)",
+                    train="train-1k-B",
+                    test="test-1k-B",
                     n_queries=1000,
                     n_gallery=1000,
                 ),

@@ -43,6 +43,10 @@ class ShapesDataset(Dataset):
         self.fingerprint = fingerprint(options.seed)
         self.folder = root / self.fingerprint
 
+    def splits(self) -> Sequence[str]:
+        """``train`` and ``test``."""
+        return _SPLITS
+
     def clips(self, split: str) -> Sequence[Clip]:
         """All clips of ``train`` or ``test``; before :meth:`prepare` their paths may be None."""
         present = self._present(split)

@@ -1,0 +1,26 @@
+"""The command line. Commands only: everything heavy is imported inside them."""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.bench import bench
+from harness.cli.data import data
+from harness.cli.runs import evaluate, run
+from harness.cli.search import search
+from harness.cli.shared import Group
+from harness.cli.tables import describe, leaderboard, list_, plugins
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="video-text-harness")
+def main() -> None:
+    """Train, score and compare text-video methods.
+
+    `harness run --method NAME --dataset NAME` trains a method and scores it; `harness list` shows
+    what there is, `harness describe NAME` more of it.
+    """
+
+
+for command in (run, evaluate, search, data, bench, list_, describe, plugins, leaderboard):
+    main.add_command(command)

@@ -1,0 +1,91 @@
+"""`harness run` and `harness evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.shared import PLACES, RECIPE
+
+
+@click.command()
+@click.option("--method", required=True, metavar="NAME", help="What to train; see `harness list methods`.")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME",
+    help="What to train and score on; see `harness list datasets`.",
+)
+@RECIPE
+@click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores.")
+@PLACES
+@click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Also keep a checkpoint every N steps (always one per epoch).",
+)
+@click.option("--dry-run", is_flag=True, help="Show plan, work and cost; train nothing.")
+def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run, **asked) -> None:
+    """Train a method, score it, record it, refresh the leaderboard."""
+    from harness.plan.plan import Request, build_plan
+    from harness.plugins import registry
+
+    plan, layers = build_plan(Request(**asked), registry())
+    if dry_run:
+        from harness.engine.dry_run import preview
+
+        click.echo(preview(plan, layers, registry()))
+        return
+    from harness.engine import run as engine
+    from harness.engine.execute import default_workers
+
+    record = engine.run(
+        plan,
+        registry(),
+        engine.Places(runs, leaderboards),
+        workers=default_workers() if workers is None else workers,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+    )
+    _show(record, as_json)
+
+
+@click.command()
+@click.argument("checkpoint", type=Path, metavar="RUN|FILE")
+@click.option("--dataset", required=True, metavar="NAME", help="What to score on.")
+@click.option(
+    "--method",
+    default="",
+    metavar="NAME",
+    help="The method of a checkpoint FILE (a run folder knows its own).",
+)
+@RECIPE
+@click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores.")
+@PLACES
+def evaluate(checkpoint, leaderboards, runs, workers, as_json, method, **asked) -> None:
+    """Score an existing checkpoint; it gets a record of its own."""
+    from harness.engine.evaluate import evaluate_checkpoint
+    from harness.engine.execute import default_workers
+    from harness.engine.run import Places
+    from harness.plugins import registry
+
+    record = evaluate_checkpoint(
+        checkpoint,
+        method,
+        asked,
+        registry(),
+        Places(runs, leaderboards),
+        default_workers() if workers is None else workers,
+    )
+    _show(record, as_json)
+
+
+def _show(record, as_json: bool) -> None:
+    from harness.results import table
+    from harness.results.record import dumps
+
+    click.echo(dumps(record) if as_json else table.summary(record), nl=not as_json)

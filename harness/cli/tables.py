@@ -1,0 +1,74 @@
+"""What there is and what came out: `list`, `describe`, `plugins`, `leaderboard`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cli.shared import FOLDER
+from harness.errors import HarnessError
+
+
+@click.command("list")
+@click.argument("kind", required=False, metavar="[KIND]")
+def list_(kind: str | None) -> None:
+    """List methods, datasets, backbones and every other kind of component."""
+    from harness.listing import listing
+    from harness.plugins import registry
+
+    click.echo(listing(registry(), kind))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--dataset", default="", metavar="NAME", help="Resolve a method's recipe for this data set.")
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="As for `harness run`.")
+def describe(name: str, dataset: str, settings: tuple[str, ...]) -> None:
+    """Everything about one component; for a method, its resolved recipe and where each value is from."""
+    from harness.listing import description
+    from harness.plugins import registry
+
+    click.echo(description(registry(), name, dataset, settings))
+
+
+@click.command()
+def plugins() -> None:
+    """The installed plugins, and what is wrong with those that do not load."""
+    from harness.listing import plugin_listing
+    from harness.plugins import registry
+
+    click.echo(plugin_listing(registry()))
+
+
+@click.command()
+@click.option(
+    "--leaderboards",
+    type=FOLDER,
+    default=Path("leaderboards"),
+    show_default=True,
+    metavar="DIR",
+    help="Where records and tables are.",
+)
+@click.option(
+    "--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records."
+)
+def leaderboard(leaderboards: Path, check: bool) -> None:
+    """Regenerate all tables from the records."""
+    from harness.results import leaderboard as tables
+
+    if not leaderboards.is_dir():
+        raise HarnessError(
+            f"no leaderboards in {leaderboards}", "pass --leaderboards DIR, or run a method first"
+        )
+    if check:
+        problems = tables.check(leaderboards)
+        for problem in problems:
+            click.echo(problem, err=True)
+        if problems:
+            sys.exit(1)
+        click.echo("every table follows from its records")
+        return
+    for path in tables.write_all(leaderboards):
+        click.echo(f"wrote {path}")

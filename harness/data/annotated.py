@@ -1,0 +1,288 @@
+"""A data set given by annotation files and a folder of videos, in any of several layouts.
+
+A benchmark's split can be had from different files: its owner's, or those of a code base that
+converted them. Each such possibility is a :class:`Route`; the first whose files are all there is
+taken. Which rows they hold is recognised by :mod:`harness.data.annotations`, and ids are the same by
+every route, so that the identity of a protocol does not depend on whose files were used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
+from functools import lru_cache
+from pathlib import Path
+
+from harness.data import annotations
+from harness.data.annotations import AnnotationFile, Row
+from harness.data.annotations.pickled import load_numbers
+from harness.data.dataset import Caption, Clip, DataReport, Dataset, SplitReport
+from harness.data.files import Tree, scan, stem_of
+from harness.errors import HarnessError
+from harness.specs import Options
+
+#: So many videos of a list may lack captions before list and captions count as not of one kind.
+_SILENT_FEW, _SILENT_SHARE = 20, 0.02
+
+
+class AnnotatedOptions(Options):
+    """``annotations`` is the folder of the annotation files where they are not below the data root."""
+
+    annotations: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One set of files that a split can be read from.
+
+    File names are shell patterns in lower case, matched without ``.gz``. All of ``texts`` are read,
+    one after the other. ``ids`` is the list of the split's videos; without one, those that the
+    texts name belong to it, of these only the ones that the file itself counts to ``stated`` where
+    that is given. ``places`` is a pickle with the number of the one caption that counts for each
+    video, ``first`` takes the first one.
+    """
+
+    texts: tuple[str, ...]
+    ids: str = ""
+    stated: tuple[str, ...] = ()
+    places: str = ""
+    first: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (*filter(None, (self.ids, self.places)), *self.texts)
+
+
+def routes(ids: Sequence[str], texts: Sequence[tuple[str, ...]], first: bool = False) -> tuple[Route, ...]:
+    """Every list of videos with every set of captions, the first ones preferred."""
+    return tuple(Route(files, ids=names, first=first) for names in ids for files in texts)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: where it may be read from, and what it is called in files that are written.
+
+    ``paragraph`` joins all texts of a video, in the order of the file, to one. ``without`` are
+    videos that do not belong to the split though its files name them. ``written`` maps a form of
+    :mod:`harness.data.convert` to the file name that other code expects.
+    """
+
+    routes: tuple[Route, ...]
+    paragraph: bool = False
+    without: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """A split as its files have it: clips in order, texts by clip."""
+
+    clips: tuple[str, ...]
+    texts: Mapping[str, list[str]]
+    durations: Mapping[str, float]
+    silent: tuple[str, ...]
+    unlisted: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class AnnotatedDataset(Dataset):
+    """Clips and captions of the given splits under a data root.
+
+    Annotation files are read when a split first needs them. ``title`` names the data set in
+    messages. A subclass may say how ids are made of the names in files (:meth:`id_of`), under which
+    stems a clip's file may lie (:meth:`stems_of`), and which part of a file belongs to a clip
+    (:meth:`window_of`).
+    """
+
+    def __init__(
+        self, title: str, splits: Mapping[str, Split], options: AnnotatedOptions, root: Path
+    ) -> None:
+        self.title, self._splits = title, splits
+        self.tree: Tree = scan(root)
+        self._source = scan(Path(options.annotations).expanduser()) if options.annotations else self.tree
+        self._files: dict[Path, AnnotationFile] = {}
+        self._contents = lru_cache(maxsize=None)(self._read_split)
+        if not self.splits():
+            raise HarnessError(
+                f"no annotation file of {title} in {self._source.root} or up to three folders below it; "
+                f"looked for {_examples(splits)}",
+                "put the annotation files into the data root, or name their folder with --annotations",
+            )
+
+    def id_of(self, name: str) -> str:
+        """The clip id that a video's name in an annotation file stands for."""
+        return stem_of(name)
+
+    def stems_of(self, clip_id: str) -> Sequence[str]:
+        """Under which stems the clip's file may lie, the most likely first."""
+        return (clip_id,)
+
+    def window_of(self, clip_id: str, duration_s: float | None) -> tuple[float, float | None]:
+        """From and up to which second a file belongs to the clip; ``duration_s`` as annotated."""
+        return 0.0, None
+
+    def splits(self) -> Sequence[str]:
+        """Splits for which one route's files are all there."""
+        return [name for name, split in self._splits.items() if self._route(split) is not None]
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        """Clips in the order of the split's list; ``path`` is None where no video was found."""
+        contents = self._contents(split)
+        return [
+            Clip(
+                name,
+                self.tree.video(*self.stems_of(name)),
+                *self.window_of(name, contents.durations.get(name)),
+            )
+            for name in contents.clips
+        ]
+
+    def captions(self, split: str, source: str = "text") -> Sequence[Caption]:
+        """All texts, clip by clip; one paragraph for each clip where the split says so."""
+        if source != "text":
+            raise HarnessError(
+                f"the data set {self.title} has no text source {source!r}", "its only source is 'text'"
+            )
+        contents = self._contents(split)
+        if self._splits[split].paragraph:
+            return [Caption(name, name, paragraph(contents.texts[name])) for name in contents.clips]
+        return [
+            Caption(f"{name}#{number}", name, text)
+            for name in contents.clips
+            for number, text in enumerate(contents.texts[name])
+        ]
+
+    def written_as(self, split: str, form: str) -> str:
+        """The file name under which other code expects this split."""
+        return self._splits[split].written.get(form, "") or super().written_as(split, form)
+
+    def report(self, split: str) -> SplitReport:
+        """Counts of a split, with what its list and its captions do not have in common."""
+        report, contents = super().report(split), self._contents(split)
+        return SplitReport(report.clips, report.captions, report.missing, contents.silent, contents.unlisted)
+
+    def check(self, splits: Sequence[str]) -> DataReport:
+        """Counts of all splits, and notes on blank texts and on files of one stem."""
+        report = super().check(splits)
+        notes = [note for split in splits for note in self._contents(split).notes]
+        if self.tree.repeated:
+            notes.append(
+                f"video files passed over because another has their stem: {len(self.tree.repeated)}, such as "
+                f"{self.tree.repeated[0]}; the one higher up in the tree, then the first by path, is used"
+            )
+        return DataReport(report.splits, tuple(dict.fromkeys(notes)))
+
+    def _read_split(self, name: str) -> _Contents:
+        if name not in self._splits:
+            raise HarnessError(
+                f"the data set {self.title} has no split {name!r}",
+                f"its splits are {', '.join(self._splits)}",
+            )
+        split = self._splits[name]
+        route = self._route(split)
+        if route is None:
+            wanted = "; or ".join(" with ".join(route.files) for route in split.routes)
+            raise HarnessError(
+                f"no annotation files of {self.title}/{name} in {self._source.root}: looked for {wanted}",
+                "add one of these sets of files, or name their folder with --annotations",
+            )
+        files = [self._file(pattern) for pattern in route.texts]
+        rows = [row for file in files for row in file.rows]
+        listed = self._listed(route, rows)
+        contents = self._described(route, rows, [clip for clip in listed if clip not in split.without])
+        self._refuse_strangers(name, route, contents)
+        blank = sum(file.blank for file in files)
+        note = f"{name}: {blank} blank texts in {files[0].path.name} are left out"
+        return replace(contents, notes=(note,)) if blank else contents
+
+    def _listed(self, route: Route, rows: Sequence[Row]) -> list[str]:
+        """The ids of a split, each once, in order."""
+        if route.ids:
+            rows = self._file(route.ids).rows
+        elif route.stated:
+            rows = [row for row in rows if row.split in route.stated]
+        return list(dict.fromkeys(self.id_of(row.video) for row in rows))
+
+    def _described(self, route: Route, rows: Sequence[Row], listed: Sequence[str]) -> _Contents:
+        """Gathers the texts of the listed clips; several names of one video come together here."""
+        texts: dict[str, list[str]] = {name: [] for name in listed}
+        durations: dict[str, float] = {}
+        unlisted: dict[str, None] = {}
+        ids: dict[str, str] = {}
+        for row in rows:
+            name = ids.get(row.video)
+            if name is None:
+                name = ids[row.video] = self.id_of(row.video)
+            if name not in texts:
+                if row.texts:
+                    unlisted[name] = None
+                continue
+            texts[name].extend(row.texts)
+            if row.duration_s is not None:
+                durations[name] = row.duration_s
+        if route.places:
+            texts = self._chosen(route, texts)
+        elif route.first:
+            texts = {name: found[:1] for name, found in texts.items()}
+        clips = tuple(name for name in listed if texts[name])
+        silent = tuple(name for name in listed if not texts[name])
+        # Only a list of its own leaves something out; one file of captions may serve several splits.
+        left_out = tuple(unlisted) if route.ids and len(route.texts) == 1 else ()
+        return _Contents(clips, texts, durations, silent, left_out, ())
+
+    def _chosen(self, route: Route, texts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """The one caption of each video whose number a file states."""
+        path = self._find(route.places)
+        assert path is not None
+        numbers = load_numbers(path)
+        chosen = {}
+        for name, found in texts.items():
+            number = numbers.get(name)
+            if number is None or not 0 <= number < len(found):
+                raise HarnessError(
+                    f"{path} names caption {number} of {name}, which has {len(found)}",
+                    "use the caption file that it belongs to",
+                )
+            chosen[name] = [found[number]]
+        return chosen
+
+    def _refuse_strangers(self, split: str, route: Route, contents: _Contents) -> None:
+        """A list and captions of different halves of a data set would quietly make a small split."""
+        listed = len(contents.clips) + len(contents.silent)
+        if not contents.clips or len(contents.silent) > max(_SILENT_FEW, _SILENT_SHARE * listed):
+            path = self._file(route.texts[0]).path
+            raise HarnessError(
+                f"{path} has no text for {len(contents.silent)} of the {listed} clips of {self.title}/{split}, "
+                f"such as {', '.join(contents.silent[:3]) or 'none'}",
+                "use the file with the texts of all videos of the split's list",
+            )
+
+    def _route(self, split: Split) -> Route | None:
+        return next((r for r in split.routes if all(self._find(name) for name in r.files)), None)
+
+    def _find(self, pattern: str) -> Path | None:
+        """The annotation file of that name; with a star in it the first match by name."""
+        found = self._source.annotations
+        if pattern in found:
+            return found[pattern]
+        if "*" not in pattern:
+            return None
+        return next((found[name] for name in sorted(found) if fnmatch(name, pattern)), None)
+
+    def _file(self, pattern: str) -> AnnotationFile:
+        path = self._find(pattern)
+        assert path is not None, "a route is taken only when its files are there"
+        if path not in self._files:
+            self._files[path] = annotations.read(path)
+        return self._files[path]
+
+
+def paragraph(texts: Sequence[str]) -> str:
+    """All texts as one, joined by single blanks; line breaks and runs of blanks become one blank."""
+    return " ".join(" ".join(texts).split())
+
+
+def _examples(splits: Mapping[str, Split]) -> str:
+    names = dict.fromkeys(name for split in splits.values() for name in split.routes[0].files)
+    return ", ".join(names)

@@ -1,0 +1,132 @@
+"""JSON in all its dialects, recognised by their keys.
+
+Tables:  ``{"videos": [...], "sentences": [{"video_id", "caption"}]}`` (MSR-VTT),
+         ``{"annotations": [{"image_id", "caption"}]}`` (COCO, the Oxford copy of MSR-VTT)
+Records: a list, or one object per line, of ``{"video_id" | "video" | "clip_id" | ...: name,
+         "desc" | "caption" | "description" | "text" | ...: a text or a list of texts}``
+Mapping: ``{name: text | [texts] | [[words]]}``, or ``{name: {"duration", "sentences"}}``
+         (ActivityNet Captions)
+List:    ``[name, ...]``
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.data.annotations.rows import AnnotationFile, Row, malformed, row
+from harness.errors import HarnessError
+
+VIDEO_KEYS = ("video_id", "clip_id", "videoID", "videoid", "video", "image_id", "image", "file", "vid")
+TEXT_KEYS = (
+    *("caption", "captions", "desc", "description", "text", "texts", "sentence", "sentences"),
+    *("enCap", "name"),
+)
+
+#: (key of the list, key of the video in each of its records)
+_TABLES = (("sentences", "video_id"), ("annotations", "image_id"))
+
+
+def read(path: Path, text: str) -> AnnotationFile:
+    """Rows of a JSON or JSON-lines file."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg.startswith("Extra data") and text.lstrip().startswith("{"):
+            return _gather(path, "json lines", _lines(path, text))
+        raise malformed(path, f"line {error.lineno}", f"is not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, endless nesting
+        raise HarnessError(f"{path} is not JSON: {error}", "get the file again") from error
+    if isinstance(data, dict):
+        return _of_object(path, data)
+    if data and all(isinstance(item, str) for item in data):
+        return _gather(path, "json list", ((f"[{i}]", item, (), {}) for i, item in enumerate(data)))
+    return _gather(path, "json records", _records(path, data))
+
+
+def _of_object(path: Path, data: dict[str, Any]) -> AnnotationFile:
+    for key, video_key in _TABLES:
+        if isinstance(data.get(key), list):
+            return _gather(path, f"json table of {key}", _table(path, data, key, video_key))
+    if all(isinstance(value, dict) and "sentences" in value for value in data.values()) and data:
+        return _gather(path, "json mapping with durations", _timed(path, data))
+    if _names_a_video(data) and any(key in data for key in TEXT_KEYS):  # a single line of JSON lines
+        return _gather(path, "json lines", _records(path, [data]))
+    if data and all(isinstance(value, str | list) for value in data.values()):
+        return _gather(path, "json mapping", ((repr(name), name, value, {}) for name, value in data.items()))
+    raise HarnessError(
+        f"{path} is JSON of no known form: its first keys are {', '.join(map(repr, list(data)[:4])) or 'none'}",
+        "see the documentation for the annotation files that can be read",
+    )
+
+
+def _table(path: Path, data: dict[str, Any], key: str, video_key: str) -> Iterator[tuple]:
+    """Sentences, after the videos of the same file, which know their split."""
+    videos = data.get("videos")
+    for index, item in enumerate(videos if isinstance(videos, list) else []):
+        place = f"videos[{index}]"
+        if not isinstance(item, dict):
+            raise malformed(path, place, "is no record")
+        split = item.get("split", "")
+        yield place, item.get("video_id"), (), {"split": split if isinstance(split, str) else ""}
+    for index, item in enumerate(data[key]):
+        place = f"{key}[{index}]"
+        if not isinstance(item, dict) or not isinstance(item.get("caption"), str):
+            raise malformed(path, place, f"lacks a text '{video_key}' or 'caption'")
+        yield place, item.get(video_key), item["caption"], {}
+
+
+def _timed(path: Path, data: dict[str, Any]) -> Iterator[tuple]:
+    for name, value in data.items():
+        duration = value.get("duration")
+        if duration is not None and (
+            not isinstance(duration, int | float) or isinstance(duration, bool) or not 0 < duration < 1e7
+        ):
+            raise malformed(path, repr(name), f"its duration is {str(duration)[:40]}")
+        known = {} if duration is None else {"duration_s": float(duration)}
+        yield repr(name), name, value["sentences"], known
+
+
+def _records(path: Path, items: Iterable[Any], place: str = "[{}]") -> Iterator[tuple]:
+    for index, item in enumerate(items):
+        yield _record(path, place.format(index), item)
+
+
+def _record(path: Path, place: str, item: Any) -> tuple:
+    if not isinstance(item, dict):
+        raise malformed(path, place, "is no record")
+    video = next((item[key] for key in VIDEO_KEYS if key in item), None)
+    texts = next((item[key] for key in TEXT_KEYS if key in item), None)
+    if video is None or texts is None:
+        raise malformed(path, place, f"has no video or no text; its keys are {', '.join(item)[:80]}")
+    split = item.get("split", "")
+    return place, video, texts, {"split": split if isinstance(split, str) else ""}
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple]:
+    # Not splitlines(): it also breaks at characters that JSON allows within a text.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise malformed(path, f"line {number}", f"is not JSON: {what}") from error
+        yield _record(path, f"line {number}", item)
+
+
+def _names_a_video(item: dict[str, Any]) -> bool:
+    return any(isinstance(item.get(key), str) for key in VIDEO_KEYS)
+
+
+def _gather(path: Path, form: str, found: Iterable[tuple]) -> AnnotationFile:
+    rows: list[Row] = []
+    blank = 0
+    for place, video, texts, known in found:
+        made, empty = row(path, place, video, texts, **known)
+        rows.append(made)
+        blank += empty
+    return AnnotationFile(path, form, tuple(rows), blank)

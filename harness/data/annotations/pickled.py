@@ -1,0 +1,58 @@
+"""Pickles of plain containers, read so that they can run no code.
+
+Two are in circulation: MSVD's ``raw-captions.pkl`` (id to lists of words) and, in the Oxford copy
+of MSR-VTT, the place of each test video's caption (id to number).
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+from harness.data.annotations.rows import AnnotationFile, Row, row
+from harness.errors import HarnessError
+
+
+class _PlainUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
+    """Containers, text and numbers only.
+
+    The implementation in Python, as the one in C reserves memory for whatever place a damaged
+    file names.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only plain data is read")
+
+
+def load_numbers(path: Path) -> dict[str, int]:
+    """A pickled mapping from video to the number of one of its captions."""
+    numbers = load(path, path.read_bytes())
+    if not all(isinstance(number, int) for number in numbers.values()):
+        raise HarnessError(f"{path} does not map videos to numbers of captions", "get the file again")
+    return numbers
+
+
+def load(path: Path, content: bytes) -> dict[str, Any]:
+    """The dictionary in a pickle. Raises HarnessError for anything else, and runs no code."""
+    try:
+        data = _PlainUnpickler(io.BytesIO(content), encoding="utf-8").load()
+    except Exception as error:  # a damaged pickle fails in any way there is
+        raise HarnessError(f"{path} is no pickle of plain data: {error}", "get the file again") from error
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise HarnessError(
+            f"{path} holds a {type(data).__name__}, not a mapping of video names", "get the file again"
+        )
+    return data
+
+
+def read(path: Path, content: bytes) -> AnnotationFile:
+    """Rows of a pickled mapping from video to texts."""
+    rows: list[Row] = []
+    blank = 0
+    for name, texts in load(path, content).items():
+        made, empty = row(path, repr(name), name, texts)
+        rows.append(made)
+        blank += empty
+    return AnnotationFile(path, "pickled mapping", tuple(rows), blank)

@@ -1,0 +1,43 @@
+"""Recognises the form of an annotation file and hands it to the reader of that form."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from harness.data.annotations import json_forms, pickled, text_forms
+from harness.data.annotations.rows import AnnotationFile
+from harness.errors import HarnessError
+
+_GZIP, _PICKLE = b"\x1f\x8b", b"\x80"
+
+
+def read(path: Path) -> AnnotationFile:
+    """All rows of a file, plain or gzipped. Raises HarnessError with file and place."""
+    content = _content(path)
+    if content.startswith(_PICKLE) or path.name.lower().removesuffix(".gz").endswith(".pkl"):
+        return pickled.read(path, content)
+    try:
+        # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise HarnessError(
+            f"{path}, line {line}: is not UTF-8 text", "save the file as UTF-8, or get it again"
+        ) from error
+    if not text.strip():
+        raise HarnessError(f"{path} is empty", "get the file again")
+    if text.lstrip()[0] in "{[":
+        return json_forms.read(path, text)
+    return text_forms.read(path, text)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(_GZIP) else content
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise HarnessError(f"{path} is a damaged gzip file: {error}", "get the file again") from error
+    except OSError as error:
+        raise HarnessError(f"{path} cannot be read: {error.strerror}", "check the file") from error

@@ -1,0 +1,91 @@
+"""Plain text: csv with a header, LSMDC's six tab-separated fields, and lists of one name per line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.data.annotations.json_forms import TEXT_KEYS, VIDEO_KEYS
+from harness.data.annotations.rows import AnnotationFile, Row, malformed, row
+
+#: clip id, start and end aligned, start and end extracted, sentence (LSMDC's annotation files)
+_FILM_FIELDS = 6
+
+# A csv field may be longer than Python's default allows; a whole file never is.
+_FIELD_LIMIT = 2**24
+
+
+def read(path: Path, text: str) -> AnnotationFile:
+    """Rows of a text file."""
+    first = text.lstrip("\n\r").split("\n", 1)[0].rstrip("\r")
+    if first.count("\t") == _FILM_FIELDS - 1 and not _is_header(first.split("\t")):
+        return _gather(path, "tab-separated film clips", _film_clips(path, text))
+    delimiter = "\t" if "\t" in first else ","
+    if _is_header(first.split(delimiter)):
+        return _gather(path, "csv", _table(path, text, delimiter))
+    return _gather(path, "list of names", _names(path, text))
+
+
+def _is_header(fields: list[str]) -> bool:
+    return any(field.strip().strip('"') in VIDEO_KEYS for field in fields)
+
+
+def _film_clips(path: Path, text: str) -> Iterator[tuple]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.rstrip("\r")
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) != _FILM_FIELDS:
+            raise malformed(
+                path, f"line {number}", f"has {len(fields)} tab-separated fields, not {_FILM_FIELDS}"
+            )
+        yield f"line {number}", fields[0], fields[-1], ""
+
+
+def _table(path: Path, text: str, delimiter: str) -> Iterator[tuple]:
+    csv.field_size_limit(_FIELD_LIMIT)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    number = 1
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = header
+        video_key = next((key for key in VIDEO_KEYS if key in header), None)
+        text_key = next((key for key in TEXT_KEYS if key in header), None)
+        if video_key is None:
+            raise malformed(path, "line 1", f"the header has none of {', '.join(VIDEO_KEYS)}")
+        for fields in reader:
+            number = reader.line_num
+            if None in fields:
+                raise malformed(path, f"line {number}", "more fields than the header has")
+            if text_key is not None and fields[text_key] is None:
+                raise malformed(path, f"line {number}", f"no {text_key}")
+            texts = () if text_key is None else fields[text_key]
+            yield f"line {number}", fields[video_key], texts, (fields.get("split") or "").strip()
+    except csv.Error as error:
+        raise malformed(path, f"line {number + 1}", str(error)) from error
+
+
+def _names(path: Path, text: str) -> Iterator[tuple]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        if "," in line or "\t" in line:
+            raise malformed(
+                path,
+                f"line {number}",
+                "is neither a name alone nor below a csv header such as 'video_id,sentence'",
+            )
+        yield f"line {number}", line.strip(), (), ""
+
+
+def _gather(path: Path, form: str, found: Iterator[tuple]) -> AnnotationFile:
+    rows: list[Row] = []
+    blank = 0
+    for place, video, texts, split in found:
+        made, empty = row(path, place, video, texts, split=split)
+        rows.append(made)
+        blank += empty
+    return AnnotationFile(path, form, tuple(rows), blank)
