@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import PLACES, RECIPE
+from harness.cli.shared import PLACES, RECIPE, options_of
+
+
+_SCORING = options_of(
+    click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores."),
+    click.option("--allow-missing", type=click.Choice(["worst", "drop"]), help="What becomes of test clips that cannot be read: the worst rank (default), or out of the test, which puts the row into a table of its own."),
+)  # fmt: skip
 
 
 @click.command()
@@ -18,7 +24,7 @@ from harness.cli.shared import PLACES, RECIPE
     help="What to train and score on; see `harness list datasets`.",
 )
 @RECIPE
-@click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores.")
+@_SCORING
 @PLACES
 @click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
 @click.option(
@@ -64,7 +70,7 @@ def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run,
     help="The method of a checkpoint FILE (a run folder knows its own).",
 )
 @RECIPE
-@click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores.")
+@_SCORING
 @PLACES
 def evaluate(checkpoint, leaderboards, runs, workers, as_json, method, **asked) -> None:
     """Score an existing checkpoint; it gets a record of its own."""

@@ -36,7 +36,7 @@ class AnnotatedOptions(Options):
 class Route:
     """One set of files that a split can be read from.
 
-    File names are shell patterns in lower case, matched without ``.gz``. All of ``texts`` are read,
+    File names are shell patterns, matched without regard to case and ``.gz``. All of ``texts`` are read,
     one after the other. ``ids`` is the list of the split's videos; without one, those that the
     texts name belong to it, of these only the ones that the file itself counts to ``stated`` where
     that is given. ``places`` is a pickle with the number of the one caption that counts for each
@@ -119,7 +119,10 @@ class AnnotatedDataset(Dataset):
         return (clip_id,)
 
     def window_of(self, clip_id: str, duration_s: float | None) -> tuple[float, float | None]:
-        """From and up to which second a file belongs to the clip; ``duration_s`` as annotated."""
+        """From and up to which second a video file belongs to the clip; ``duration_s`` as annotated.
+
+        A folder of pictures always is a clip as a whole.
+        """
         return 0.0, None
 
     def splits(self) -> Sequence[str]:
@@ -129,14 +132,13 @@ class AnnotatedDataset(Dataset):
     def clips(self, split: str) -> Sequence[Clip]:
         """Clips in the order of the split's list; ``path`` is None where no video was found."""
         contents = self._contents(split)
-        return [
-            Clip(
-                name,
-                self.tree.video(*self.stems_of(name)),
-                *self.window_of(name, contents.durations.get(name)),
-            )
-            for name in contents.clips
-        ]
+        return [self._clip(name, contents.durations.get(name)) for name in contents.clips]
+
+    def _clip(self, name: str, duration_s: float | None) -> Clip:
+        path = self.tree.video(*self.stems_of(name))
+        if path is not None and self.tree.pictures.get(path.name) == path:
+            return Clip(name, path)  # pictures have no times but what a folder's name may tell
+        return Clip(name, path, *self.window_of(name, duration_s))
 
     def captions(self, split: str, source: str = "text") -> Sequence[Caption]:
         """All texts, clip by clip; one paragraph for each clip where the split says so."""
@@ -194,7 +196,11 @@ class AnnotatedDataset(Dataset):
         self._refuse_strangers(name, route, contents)
         blank = sum(file.blank for file in files)
         note = f"{name}: {blank} blank texts in {files[0].path.name} are left out"
-        return replace(contents, notes=(note,)) if blank else contents
+        return replace(
+            contents,
+            unlisted=tuple(clip for clip in contents.unlisted if clip not in split.without),
+            notes=(note,) if blank else (),
+        )
 
     def _listed(self, route: Route, rows: Sequence[Row]) -> list[str]:
         """The ids of a split, each once, in order."""
@@ -263,7 +269,7 @@ class AnnotatedDataset(Dataset):
 
     def _find(self, pattern: str) -> Path | None:
         """The annotation file of that name; with a star in it the first match by name."""
-        found = self._source.annotations
+        found, pattern = self._source.annotations, pattern.lower()
         if pattern in found:
             return found[pattern]
         if "*" not in pattern:

@@ -7,10 +7,16 @@ stream cannot tell is said too (``complete`` is False), never guessed.
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import av
 import numpy as np
+
+#: Stands for a time that the container does not give.
+NO_TIME = np.iinfo(np.int64).min
 
 #: Up to this many packets are read past rather than sought over: a seek costs about as much.
 AHEAD = 30
@@ -20,6 +26,9 @@ _EMPTY_PICTURE = 10
 
 #: The share of frames by which the header of an AVI file may be off.
 _AVI_SLACK = 0.01
+
+#: How Matroska writes a duration; a damaged one says nothing.
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)\s*")
 
 #: Seconds by which a Matroska track may end before its own header says so.
 _SLACK_S = 0.5
@@ -31,34 +40,50 @@ class Disagreement(Exception):
 
 @dataclass(frozen=True)
 class PacketIndex:
-    """Frames in presentation order and packets in decoding order.
+    """Frames in presentation order and packets in decoding order; every array is int64.
 
     ``pts [n]`` are the frames' times in stream ticks, ascending; ``position [n]`` the place of
     each one's packet in decoding order; ``start [n]`` the place of the keyframe from which it can
-    be decoded. ``packet_pts`` and ``packet_dts`` list all packets, those that are decoded but
-    never shown (before the start of an edit list) included. ``end`` is the tick at which the last
-    frame ends, ``keys`` the places of the keyframes. ``complete`` is True if all that can be relied
-    on. ``damage`` says what the container itself reports broken.
+    be decoded. ``packet_pts`` and ``packet_dts`` (``NO_TIME`` where not given) are of all packets,
+    those that are decoded but never shown (before the start of an edit list) included. ``end`` is
+    the tick at which the last frame ends, ``keys`` the places of the keyframes. ``complete`` is True
+    if all that can be relied on. ``damage`` says what the container itself reports broken.
+
+    Arrays keep the index of an hour below 5 MB.
     """
 
     pts: np.ndarray
     position: np.ndarray
     start: np.ndarray
-    packet_pts: list
-    packet_dts: list
+    packet_pts: np.ndarray
+    packet_dts: np.ndarray
     end: int
-    keys: list
+    keys: np.ndarray
     complete: bool
     damage: str | None
 
 
+def demux(container, stream) -> Iterator[av.Packet]:
+    """The packets of ``stream`` from where the container stands, without the empty ones that end it.
+
+    A broadcast stream may announce further streams on its way; PyAV then stumbles at the end of the
+    file, where it can simply be asked again.
+    """
+    while True:
+        try:
+            yield from (packet for packet in container.demux(stream) if packet.size or packet.dts is not None)
+            return
+        except IndexError:
+            continue
+
+
 def index_packets(container, stream) -> PacketIndex:
     """Reads every packet of ``stream`` from the start of ``container`` and decodes none."""
-    pts, dts, keys, shown, damage = [], [], [], [], None
+    pts, dts, keys, shown, damage = array("q"), array("q"), array("q"), array("q"), None
     duration, complete, empty, codec = 0, True, 0, stream.codec_context.name
-    for packet in container.demux(stream):
+    for packet in demux(container, stream):
         if packet.size == 0:
-            empty += packet.dts is not None
+            empty += 1
             continue
         if packet.is_corrupt and damage is None:
             damage = f"packet {len(pts)} is incomplete or marked corrupt"
@@ -68,29 +93,34 @@ def index_packets(container, stream) -> PacketIndex:
             shown.append(len(pts))
         if codec == "mpeg4" and packet.size < _EMPTY_PICTURE:
             complete = False
-        pts.append(packet.pts)
-        dts.append(packet.dts)
+        pts.append(NO_TIME if packet.pts is None else packet.pts)
+        dts.append(NO_TIME if packet.dts is None else packet.dts)
         duration = packet.duration or duration
+    times, order, places = _array(pts), _array(shown), _array(keys)
     # A time that is missing or given twice cannot name a frame.
-    complete = complete and None not in pts and len(set(pts)) == len(pts) and bool(keys)
-    order = np.array(sorted(shown, key=pts.__getitem__) if complete else [], dtype=np.int64)
-    ticks = np.array([pts[place] for place in order], dtype=np.int64)
-    starts = _starts(ticks, order, keys, pts) if complete else order
-    if complete and (starts < 0).any():
-        complete = False
+    unique = len(np.unique(times)) == len(times) and NO_TIME not in times
+    complete = complete and unique and len(places) > 0
+    order = order[np.argsort(times[order])] if complete else order[:0]
+    ticks = times[order]
+    starts = _starts(ticks, order, places, times)
+    complete = complete and bool((starts >= 0).all())
     step = duration or (int(np.median(np.diff(ticks))) if len(ticks) > 1 else 0)
     end = int(ticks[-1]) + step if len(ticks) else 0
     return PacketIndex(
         pts=ticks,
         position=order,
         start=starts,
-        packet_pts=pts,
-        packet_dts=dts,
+        packet_pts=times,
+        packet_dts=_array(dts),
         end=end,
-        keys=keys,
+        keys=places,
         complete=complete,
-        damage=damage or _shortfall(container, stream, len(pts) + empty, keys, end if complete else None),
+        damage=damage or _shortfall(container, stream, len(pts) + empty, places, end if complete else None),
     )
+
+
+def _array(values: array) -> np.ndarray:
+    return np.frombuffer(values, np.int64) if values else np.zeros(0, np.int64)
 
 
 def _is_hidden(packet, codec: str) -> bool:
@@ -98,23 +128,21 @@ def _is_hidden(packet, codec: str) -> bool:
     return codec in ("vp8", "libvpx") and not memoryview(packet)[0] >> 4 & 1
 
 
-def _starts(ticks: np.ndarray, order: np.ndarray, keys: list, pts: list) -> np.ndarray:
+def _starts(ticks: np.ndarray, order: np.ndarray, keys: np.ndarray, times: np.ndarray) -> np.ndarray:
     """For each frame the last keyframe decoded before it and shown no later; -1 if none.
 
     The second condition matters in an open group of pictures: frames decoded after a keyframe
     but shown before it also refer to the group before.
     """
-    starts = np.searchsorted(np.array(keys), order, side="right") - 1
-    for frame, choice in enumerate(starts):
-        while choice >= 0 and pts[keys[choice]] > ticks[frame]:
-            choice -= 1
-        starts[frame] = keys[choice] if choice >= 0 else -1
-    return starts
+    choices = np.searchsorted(keys, order, side="right") - 1
+    while len(late := np.flatnonzero((choices >= 0) & (times[keys[choices]] > ticks))):
+        choices[late] -= 1
+    return np.where(choices >= 0, keys[choices], -1)
 
 
-def _shortfall(container, stream, packets: int, keys: list, end: int | None) -> str | None:
+def _shortfall(container, stream, packets: int, keys: np.ndarray, end: int | None) -> str | None:
     """What a cut-off file promises and lacks, or None."""
-    if keys and keys[0] > 0 and "mpeg" not in container.format.name:
+    if len(keys) and keys[0] > 0 and "mpeg" not in container.format.name:
         # Only a broadcast stream may be joined in the middle.
         return "its first keyframe is missing"
     if "avi" in container.format.name:
@@ -135,9 +163,9 @@ def _shortfall(container, stream, packets: int, keys: list, end: int | None) -> 
 
 def _matroska_seconds(container, stream) -> float | None:
     """When a Matroska header says that this track ends, in seconds, if it says so."""
-    tag = stream.metadata.get("DURATION", "").split(":")
-    if len(tag) == 3:
-        hours, minutes, seconds = (float(part) for part in tag)
+    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = (float(part) for part in tag.groups())
         return hours * 3600 + minutes * 60 + seconds
     alone = len(container.streams) == 1 and container.duration
     return container.duration / 1e6 if alone else None
@@ -148,7 +176,7 @@ class Cursor:
 
     def __init__(self, container, stream, index: PacketIndex) -> None:
         self._container, self._stream, self._index = container, stream, index
-        self._place = {pts: place for place, pts in enumerate(index.packet_pts)}
+        self._by_time = np.argsort(index.packet_pts)
         self._packets: Iterator = iter(())
         self._held = None
         self.next = -1
@@ -175,12 +203,19 @@ class Cursor:
         index = self._index
         targets = [index.packet_pts[position], index.packet_dts[position]]
         targets += [index.packet_dts[0], index.packet_pts[0]]
-        for target in dict.fromkeys(t for t in targets if t is not None):
+        for target in dict.fromkeys(int(t) for t in targets if t != NO_TIME):
             self._container.seek(target, stream=self._stream)
-            self._packets = self._container.demux(self._stream)
+            self._packets = demux(self._container, self._stream)
             packet = next((p for p in self._packets if p.size), None)
-            place = self._place.get(packet.pts) if packet is not None else None
-            if place is not None and place <= position:
+            place = -1 if packet is None or packet.pts is None else self._place_of(packet.pts)
+            if 0 <= place <= position:
                 self._held, self.next = packet, place
                 return
         raise Disagreement(f"no seek reaches packet {position}")
+
+    def _place_of(self, pts: int) -> int:
+        """The place of the packet with time ``pts``, -1 if there is none."""
+        times = self._index.packet_pts
+        rank = int(np.searchsorted(times, pts, sorter=self._by_time))
+        found = rank < len(times) and times[self._by_time[rank]] == pts
+        return int(self._by_time[rank]) if found else -1

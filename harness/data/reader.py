@@ -1,4 +1,4 @@
-"""From a path to the frames that a model sees, through the frame cache.
+"""From a clip to the frames that a model sees, through the frame cache.
 
 Preparing is the only thing that writes to the cache, so the many worker processes of a data
 loader never compete, and what they read needs no decoder.
@@ -10,32 +10,44 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from harness.data import jpeg
 from harness.data.cache import Damaged, FrameCache, Writer, clip_key
+from harness.data.cache.writer import Stored
+from harness.data.dataset import Clip
+from harness.data.processes import decode_in_processes
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
-from harness.data.video import DamagedClip, raise_if_out_of_files, read_frames
+from harness.data.video import DamagedClip, VideoInfo, raise_if_out_of_files, read_frames
+from harness.data.window import is_whole, restricted
 
 Progress = Callable[[int, int], None]
 
 
 class ClipFrames(NamedTuple):
-    """``frames`` uint8 ``[T, 3, H, W]`` (read-only if cached) and ``times [T]`` in seconds."""
+    """``frames`` uint8 ``[T, 3, H, W]`` (read-only if cached) and ``times [T]`` in seconds, which
+    count as the file's do, for a clip that is a window too."""
 
     frames: np.ndarray
     times: np.ndarray
 
 
+class DecodedClip(NamedTuple):
+    """A clip as it is stored, and ``times [T]`` in seconds."""
+
+    stored: Stored
+    times: np.ndarray
+
+
 class CacheStatus(NamedTuple):
-    """``hits``: clips with nothing left to decode (known damage included); ``misses``: paths still
-    to be decoded; ``projected_bytes``: the most that storing them will take."""
+    """``hits``: clips with nothing left to decode (known damage included); ``misses``: clips still
+    to be decoded; ``projected_bytes``: the most that storing them will take, as JPEG about."""
 
     hits: int
-    misses: list[Path]
+    misses: list[Clip]
     projected_bytes: int
 
 
@@ -43,87 +55,149 @@ class CacheStatus(NamedTuple):
 class ClipReader:
     """Reads clips with one sampling and one geometry; picklable, safe to use from threads.
 
-    ``threads`` is how many clips :meth:`prepare` decodes at once. Without a ``cache`` every read
-    decodes.
+    Every clip given has a ``path``; of a clip that is a window of its file, the sampling sees the
+    window only. ``threads`` is how many clips :meth:`prepare` decodes at once. Without a ``cache``
+    every read decodes. With ``storage`` jpeg all frames, cached or not, have been through JPEG.
     """
 
     sampling: Sampling
     geometry: Geometry
     cache: FrameCache | None = None
     threads: int = 1
+    storage: Literal["npy", "jpeg"] = "npy"
 
-    def read(self, path: Path | str) -> ClipFrames:
+    def read(self, clip: Clip) -> ClipFrames:
         """The frames of one clip, from the cache if they are there. Raises ``DamagedClip``."""
         if self.cache is not None:
-            key = self._key(path)
+            key = self.key(clip)
             known = self.cache.lookup(key)
             if known is None:
                 # Another run may have stored it since; looking costs far less than decoding.
                 self.cache.refresh()
                 known = self.cache.lookup(key)
             if isinstance(known, Damaged):
-                raise DamagedClip(path, known.reason)
+                raise DamagedClip(clip.path, known.reason)
             if known is not None:
                 return ClipFrames(known.frames, known.times)
-        return self._decode(path)
+        stored, times = self.decode(clip)
+        return ClipFrames(stored if isinstance(stored, np.ndarray) else jpeg.decode(stored), times)
 
-    def prepare(self, paths: Iterable[Path | str], progress: Progress | None = None) -> dict[Path, str]:
-        """Fills the cache and returns the reason for each clip that cannot be read.
+    def prepare(
+        self, clips: Iterable[Clip], progress: Progress | None = None, processes: int = 0
+    ) -> dict[str, str]:
+        """Fills the cache and returns the reason for each clip, by id, that cannot be read.
 
         ``progress(done, total)`` is called from the calling thread, first with what needs no
-        work. Files of the same content are decoded once. If it is interrupted, what was decoded
-        so far is kept. Without a cache everything is decoded and thrown away: a run has to know the
+        work. Clips of the same content are decoded once. If it is interrupted, what was decoded
+        so far is kept. With ``processes``, which takes a cache, so many of them decode, and a file
+        that makes the decoder crash is damaged for this once; otherwise ``threads`` do it here.
+
+        Without a cache everything is decoded and thrown away: a run has to know the
         damaged clips beforehand to have the same samples as a run with a cache.
         """
         if self.cache is not None:
             self.cache.refresh()
-        paths = list(dict.fromkeys(map(Path, paths)))
-        damaged: dict[Path, str] = {}
-        by_key: dict[str, list[Path]] = {}
-        for path in paths:
+        clips = list({clip.id: clip for clip in clips}.values())
+        damaged: dict[str, str] = {}
+        by_key: dict[str, list[Clip]] = {}
+        for clip in clips:
             try:
-                by_key.setdefault(self._key(path), []).append(path)
+                by_key.setdefault(self.key(clip), []).append(clip)
             except DamagedClip as error:
-                damaged[path] = error.reason
-        work = {key: same[0] for key, same in by_key.items() if not self._cached(key)}
-        done = len(paths) - sum(len(by_key[key]) for key in work)
+                damaged[clip.id] = error.reason
+        work = {key: same[0] for key, same in by_key.items() if not self.is_cached(key)}
+        counts = {key: len(by_key[key]) for key in work}
+        done = len(clips) - sum(counts.values())
         report = progress or (lambda *_: None)
-        report(done, len(paths))
+        report(done, len(clips))
         failed = {}
-        with closing(self._fill(work)) as finished:
+        fill = decode_in_processes(self, work, processes) if processes else self._fill(work)
+        with closing(fill) as finished:
             for key, error in finished:
                 if error is not None:
                     failed[key] = error.reason
-                done += len(by_key[key])
-                report(done, len(paths))
+                if key in counts:  # some come a second time, with other news
+                    done += counts.pop(key)
+                    report(done, len(clips))
         for key, same in by_key.items():
             reason = failed.get(key) or (self.cache.damage(key) if self.cache is not None else None)
             if reason is not None:
-                damaged.update(dict.fromkeys(same, reason))
+                damaged.update((clip.id, reason) for clip in same)
         return damaged
 
-    def status(self, paths: Iterable[Path | str]) -> CacheStatus:
+    def status(self, clips: Iterable[Clip], progress: Progress | None = None) -> CacheStatus:
         """What :meth:`prepare` would find, without decoding; for dry runs.
 
-        Sampling by time may give fewer frames than allowed, so the projection is an upper bound.
+        Sampling by time may give fewer frames than allowed, so the projection is an upper bound
+        for pixels; pictures are taken to have their usual share of that.
         Without a cache all clips are misses and nothing will be stored.
         """
-        paths = list(dict.fromkeys(map(Path, paths)))
+        clips = list({clip.id: clip for clip in clips}.values())
         if self.cache is None:
-            return CacheStatus(0, paths, 0)
+            return CacheStatus(0, clips, 0)
         self.cache.refresh()
-        misses, unreadable = [], 0
-        for path in paths:
+        report = progress or (lambda *_: None)
+        misses, to_store = [], set()
+        for done, clip in enumerate(clips):
+            report(done, len(clips))
             try:
-                if self._key(path) not in self.cache:
-                    misses.append(path)
+                key = self.key(clip)
             except DamagedClip:
-                misses.append(path)
-                unreadable += 1
+                misses.append(clip)
+                continue
+            if key not in self.cache:
+                misses.append(clip)
+                to_store.add(key)
+        report(len(clips), len(clips))
         per_clip = self.sampling.frames * 3 * self.geometry.size**2
-        return CacheStatus(len(paths) - len(misses), misses, (len(misses) - unreadable) * per_clip)
+        if self.storage == "jpeg":
+            per_clip //= jpeg.ABOUT_TIMES_SMALLER
+        return CacheStatus(len(clips) - len(misses), misses, len(to_store) * per_clip)
 
-    def _fill(self, work: dict[str, Path]) -> Iterator[tuple[str, DamagedClip | None]]:
+    def decode(self, clip: Clip) -> DecodedClip:
+        """The clip from its file, as it is stored. Raises ``DamagedClip``."""
+        first = 0
+
+        def choose(info: VideoInfo) -> np.ndarray:
+            nonlocal first
+            if not is_whole(clip):
+                info, first = restricted(info, clip)
+            return self.sampling.choose(info) + first
+
+        def convert(picture: np.ndarray) -> np.ndarray | bytes:
+            frame = self.geometry.apply(picture)
+            return jpeg.encode(frame) if self.storage == "jpeg" else frame
+
+        decoded = read_frames(clip.path, choose, convert=convert)
+        frames = decoded.frames if self.storage == "jpeg" else np.stack(decoded.frames)
+        return DecodedClip(frames, decoded.times)
+
+    @staticmethod
+    def store(writer: Writer | None, key: str, decode: Callable[[], DecodedClip]) -> DamagedClip | None:
+        """Stores what ``decode`` returns if there is a writer; the error where the clip is damaged."""
+        try:
+            clip = decode()
+        except DamagedClip as error:
+            if error.lasting and writer is not None:
+                writer.add_damaged(key, error.reason)
+            return error
+        if writer is not None:
+            writer.add(key, clip.stored, clip.times)
+        return None
+
+    def key(self, clip: Clip) -> str:
+        """The clip's address in the cache. Raises ``DamagedClip`` if its file cannot be read."""
+        try:
+            return clip_key(clip, self.sampling.key(), self.geometry.key(), self.storage)
+        except OSError as error:
+            raise_if_out_of_files(error, clip.path)
+            raise DamagedClip(clip.path, error.strerror or str(error), lasting=False) from error
+
+    def is_cached(self, key: str) -> bool:
+        """Whether nothing is left to decode for ``key``."""
+        return self.cache is not None and key in self.cache
+
+    def _fill(self, work: dict[str, Clip]) -> Iterator[tuple[str, DamagedClip | None]]:
         """Decodes ``work`` and stores it if there is a cache, yielding each key as it is done, with its error if any.
 
         Only a few clips are in flight, which bounds memory. Clips that another run has stored in
@@ -136,43 +210,17 @@ class ClipReader:
             with nullcontext() if self.cache is None else self.cache.writer() as writer:
                 while True:
                     while len(flying) < 2 * max(1, self.threads):
-                        key, path = next(waiting, (None, None))
+                        key, clip = next(waiting, (None, None))
                         if key is None:
                             break
-                        if self._cached(key):
+                        if self.is_cached(key):
                             yield key, None
                         else:
-                            flying[pool.submit(self._decode, path)] = key
+                            flying[pool.submit(self.decode, clip)] = key
                     if not flying:
                         return
                     for future in wait(flying, return_when=FIRST_COMPLETED).done:
                         key = flying.pop(future)
-                        yield key, self._store(writer, key, future)
+                        yield key, self.store(writer, key, future.result)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    @staticmethod
-    def _store(writer: Writer | None, key: str, future: Future) -> DamagedClip | None:
-        try:
-            clip = future.result()
-        except DamagedClip as error:
-            if error.lasting and writer is not None:
-                writer.add_damaged(key, error.reason)
-            return error
-        if writer is not None:
-            writer.add(key, clip.frames, clip.times)
-        return None
-
-    def _cached(self, key: str) -> bool:
-        return self.cache is not None and key in self.cache
-
-    def _decode(self, path: Path | str) -> ClipFrames:
-        decoded = read_frames(path, self.sampling.choose, convert=self.geometry.apply)
-        return ClipFrames(np.stack(decoded.frames), decoded.times)
-
-    def _key(self, path: Path | str) -> str:
-        try:
-            return clip_key(path, self.sampling.key(), self.geometry.key())
-        except OSError as error:
-            raise_if_out_of_files(error, path)
-            raise DamagedClip(path, error.strerror or str(error), lasting=False) from error

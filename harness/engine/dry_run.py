@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -60,7 +59,7 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
 
 
 def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, passes: int) -> list[str]:
-    present = [clip.path for clip in clips if clip.path is not None]
+    present = [clip for clip in clips if clip.path is not None]
     status = reader.status(present)
     line = f"{name + ' clips':<18}{len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
     if not status.misses:
@@ -74,14 +73,14 @@ def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, passes: int)
     return [line, f"{'':<18}about {clock(seconds)} of decoding{disk}"]
 
 
-def _decode_seconds(paths: Sequence[Path], reader: ClipReader) -> float:
+def _decode_seconds(clips: Sequence[Clip], reader: ClipReader) -> float:
     began = time.perf_counter()
-    for path in paths:
+    for clip in clips:
         try:
-            reader.read(path)
+            reader.read(clip)
         except DamagedClip:
             continue  # it takes no less time to find out
-    return (time.perf_counter() - began) / len(paths)
+    return (time.perf_counter() - began) / len(clips)
 
 
 def _samples(plan: RunPlan, dataset: Dataset, clips: Sequence[Clip]) -> int:

@@ -45,10 +45,8 @@ def encode_texts(
 
 def _damaged(clips: Sequence[Clip], batches: Batches, workers: Workers) -> dict[str, str]:
     """Read every clip once, which also fills the cache, and name those that cannot be decoded."""
-    with meter("reading test clips", len(clips), shown=workers.first and bool(clips)) as shown:
-        found = batches.frames.reader.prepare([c.path for c in clips], lambda done, total: shown.update(done))
-    reasons = {str(path): reason for path, reason in found.items()}
-    return {clip.id: reasons[str(clip.path)] for clip in clips if str(clip.path) in reasons}
+    with meter("reading clips", len(clips), shown=workers.first and bool(clips)) as shown:
+        return batches.frames.reader.prepare(clips, lambda done, total: shown.update(done))
 
 
 def _encode(

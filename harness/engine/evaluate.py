@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from harness.engine import checkpoint
 from harness.engine import run as engine
-from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, build_plan, load_plan, protocol_of, versions_of
+from harness.engine.finished import find_finished, refuse_backbone
+from harness.plan.plan import Request, RunPlan, build_plan, protocol_of, versions_of
 from harness.plan.recipe import Layers, read_layer, resolve
 from harness.plugins import Registry
 from harness.results.record import ResultRecord
@@ -25,38 +24,25 @@ def evaluate_checkpoint(
 
     ``asked`` are the remaining fields of a :class:`Request`.
     """
-    if not given.exists():
-        raise HarnessError(
-            f"there is no run or checkpoint at {given}", "give a run folder or a checkpoint file"
-        )
-    trained_on = load_plan(given / engine.PLAN) if given.is_dir() else None
-    if trained_on is None and not method:
-        raise HarnessError(f"{given} is a file and does not say its method", "add --method NAME")
-    if trained_on and method and registry.find("methods", method)[0].name != trained_on.method:
-        raise HarnessError(
-            f"{given} is a run of '{trained_on.method}', not of '{method}'", "leave --method out"
-        )
-    model = given / checkpoint.MODEL if given.is_dir() else given
-    if not model.is_file():
-        raise HarnessError(
-            f"{given} has no finished model ({checkpoint.MODEL})", "finish it with `harness run --resume`"
-        )
-    request = Request(method=trained_on.method if trained_on else method, **asked)
+    finished = find_finished(given, method, registry)
+    trained_on = finished.trained_on
+    request = Request(method=finished.method, **asked)
     plan = _plan_like(trained_on, request, registry) if trained_on else build_plan(request, registry)[0]
-    return engine.evaluate(plan, registry, where, model, workers=workers, trained_on=trained_on)
+    return engine.evaluate(plan, registry, where, finished.file, workers=workers, trained_on=trained_on)
 
 
 def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> RunPlan:
     """The plan of an evaluation: the data set's side of the request, the run's own model and seed."""
-    if request.backbone or request.weights:
-        raise HarnessError("a run brings its own backbone", "leave --backbone and --weights out")
+    refuse_backbone(request)
     plan, _ = build_plan(replace(request, seed=trained_on.seed), registry)
     dataset, _ = registry.find("datasets", plan.dataset)
     own = trained_on.recipe
     layers = Layers()
     data = msgspec.to_builtins(own.data)
     if trained_on.dataset != plan.dataset:
-        data.update(train_split="", protocol="", options={})
+        data.update(train_split="", protocol="", options=dict(plan.recipe.data.options))
+    if request.annotations:
+        data["options"]["annotations"] = request.annotations
     if request.protocol:
         data["protocol"] = request.protocol
     data["protocol"] = data["protocol"] or plan.protocol.name

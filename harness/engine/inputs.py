@@ -131,8 +131,7 @@ class Batches:
 
     def _read(self, clip: Clip, frames: Frames, draw: np.random.Generator | None = None):
         assert clip.path is not None, "missing clips never reach the reader"
-        read = frames.reader.read(clip.path)
-        pixels, times = read.frames, read.times
+        pixels, times = frames.reader.read(clip)
         if frames.jittered and draw is not None:
             chosen = jitter(len(times), min(frames.wanted, len(times)), draw)
             pixels, times = pixels[chosen], times[chosen]

@@ -1,10 +1,10 @@
-"""Open what a plan names: its data set, and the readers that turn clips into batches."""
+"""Open what a plan names: its data set, its model, and the readers that turn clips into batches."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
+import torch
 
 from harness import places
 from harness.data import Dataset
@@ -12,25 +12,41 @@ from harness.data.cache import FrameCache
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
+from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Frames
 from harness.errors import HarnessError
-from harness.models.assembly import VideoTextModel
+from harness.models.assembly import VideoTextModel, build_model
 from harness.models.backbone import Preprocess
+from harness.plan.opening import dataset_at
 from harness.plan.plan import RunPlan
-from harness.plugins import Registry, load_factory
+from harness.plan.schema import Recipe
+from harness.plugins import Registry
 
 
 def open_dataset(plan: RunPlan, components: Registry) -> Dataset:
     """The data set of a plan; reads annotation files, decodes nothing."""
-    spec, plugin = components.find("datasets", plan.dataset)
-    options = msgspec.convert(plan.recipe.data.options, spec.options, strict=True)
-    dataset = load_factory(spec.factory, plugin)(options, Path(plan.data_root))
-    if not isinstance(dataset, Dataset):
-        raise HarnessError(
-            f"the factory {spec.factory} of plugin {plugin.label} returned a {type(dataset).__name__}",
-            "it has to return a harness.data.Dataset",
-        )
-    return dataset
+    return dataset_at(Path(plan.data_root), plan.dataset, plan.recipe.data.options, components)
+
+
+def new_model(
+    recipe: Recipe,
+    components: Registry,
+    device: torch.device,
+    weights: Path | None = None,
+    load: bool = True,
+) -> VideoTextModel:
+    """As :func:`build_model`, on a device, and in double precision where a stage asks for that."""
+    model = build_model(recipe, components, weights, load)
+    if any(stage.precision == "fp64" for stage in recipe.stages.values()):
+        model.double()
+    return model.to(device)
+
+
+def finished_model(file: Path, recipe: Recipe, components: Registry, device: torch.device) -> VideoTextModel:
+    """The model that ``file`` holds, as it was trained."""
+    model = new_model(recipe, components, device, load=False)
+    checkpoint.load_model(model, file)
+    return model
 
 
 def make_batches(plan: RunPlan, model: VideoTextModel, threads: int) -> Batches:
@@ -55,7 +71,7 @@ def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int)
     sampling = Sampling(data.sampling, count, data.fps if data.sampling == "fps" else None, short="fewer")
     geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation)
     cache = FrameCache(places.cache_root() / "frames") if plan.use_cache else None
-    return ClipReader(sampling, geometry, cache, threads)
+    return ClipReader(sampling, geometry, cache, threads, data.storage)
 
 
 def _check_text_length(plan: RunPlan, model: VideoTextModel) -> None:

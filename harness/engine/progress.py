@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 #: Seconds between two lines where there is no terminal.
 LINE_INTERVAL_S = 10.0
 
 
 class Meter:
-    """One piece of long work; ``update(done, note)`` may be called as often as one likes."""
+    """One piece of long work; ``update(done, note)`` may be called as often as one likes.
 
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
-        self.what, self.total, self.begun_at = what, total, done
+    ``done`` is what an earlier run did; with a ``unit`` the rate of the rest is shown in it.
+    """
+
+    def __init__(self, what: str, total: int, done: int = 0, unit: str = "") -> None:
+        self.what, self.total, self.begun_at, self.unit = what, total, done, unit
         self.start = time.monotonic()
         self.last_line = self.start
 
@@ -32,15 +35,22 @@ class Meter:
         """Nothing is left on the screen to take away."""
 
     def _line(self, done: int, now: float, note: str) -> str:
+        rate = self._rate(done, now)
+        left = f"{clock((self.total - done) / rate)} left" if rate > 0 and done < self.total else ""
+        facts = (f"{done}/{self.total}", clock(now - self.start), self._speed(rate), left, note)
+        return f"{self.what}: {', '.join(fact for fact in facts if fact)}"
+
+    def _rate(self, done: int, now: float) -> float:
         elapsed = now - self.start
-        rate = (done - self.begun_at) / elapsed if elapsed > 0 else 0.0
-        left = f", {clock((self.total - done) / rate)} left" if rate > 0 and done < self.total else ""
-        return f"{self.what}: {done}/{self.total}, {clock(elapsed)}{left}{', ' + note if note else ''}"
+        return (done - self.begun_at) / elapsed if elapsed > 0 else 0.0
+
+    def _speed(self, rate: float) -> str:
+        return f"{rate:.1f} {self.unit}/s" if self.unit and rate > 0 else ""
 
 
 class _Bar(Meter):
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
-        super().__init__(what, total, done)
+    def __init__(self, what: str, total: int, done: int = 0, unit: str = "") -> None:
+        super().__init__(what, total, done, unit)
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -60,23 +70,40 @@ class _Bar(Meter):
         self.bar.start()
 
     def update(self, done: int, note: str = "") -> None:
-        self.bar.update(self.task, completed=done, note=note)
+        speed = self._speed(self._rate(done, time.monotonic()))
+        self.bar.update(self.task, completed=done, note=", ".join(filter(None, (speed, note))))
 
     def close(self) -> None:
         self.bar.stop()
 
 
 @contextmanager
-def meter(what: str, total: int, done: int = 0, shown: bool = True) -> Iterator[Meter]:
+def meter(what: str, total: int, done: int = 0, shown: bool = True, unit: str = "") -> Iterator[Meter]:
     """A meter for the length of a block; silent where ``shown`` is False (other workers)."""
     if not shown:
         yield _Silent(what, total)
         return
-    made = (_Bar if sys.stderr.isatty() else Meter)(what, total, done)
+    made = (_Bar if sys.stderr.isatty() else Meter)(what, total, done, unit)
     try:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def meters() -> Iterator[Callable[[int, int, str], None]]:
+    """``progress(done, total, what)`` for a block: a meter for each ``what``, one after the other."""
+    with ExitStack() as stack:
+        shown: Meter | None = None
+
+        def progress(done: int, total: int, what: str) -> None:
+            nonlocal shown
+            if shown is None or shown.what != what:
+                stack.close()  # a terminal shows one bar at a time
+                shown = stack.enter_context(meter(what, total, done))
+            shown.update(done)
+
+        yield progress
 
 
 class _Silent(Meter):

@@ -47,6 +47,7 @@ def make_record(
         missing=Missing(
             train=_clips(training.unusable if training else {}),
             test=_clips(outcome.missing),
+            policy=recipe.evaluation.missing if outcome.missing else "worst",
         ),
         train=TrainCount(samples=training.samples, skipped=len(training.unusable)) if training else None,
         backbone=outcome.backbone,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.execute import check_workers, execute, here
 from harness.engine.loading import open_dataset
-from harness.engine.progress import Meter, meter, say
+from harness.engine.progress import meters, say
 from harness.engine.provenance import make_record
 from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
@@ -57,8 +57,9 @@ def run(
     """
     check_workers(workers)
     dataset = open_prepared(plan, registry)
-    check_splits(plan, dataset)
-    weights = pretrained_weights(plan, registry)
+    refuse_leak(plan, dataset, plan.protocol.train)
+    check_splits(plan, dataset, [plan.protocol.train, plan.protocol.test])
+    weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
         registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
         job = Job(
@@ -79,7 +80,9 @@ def evaluate(
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     check_workers(workers)
     dataset = open_prepared(plan, registry)
-    check_splits(plan, dataset, train=False)
+    if trained_on and trained_on.dataset == plan.dataset:
+        refuse_leak(plan, dataset, trained_on.protocol.train)
+    check_splits(plan, dataset, [plan.protocol.test])
     earlier = load(model.parent / RECORD) if trained_on and (model.parent / RECORD).exists() else None
     with fresh_folder(where.runs.resolve() / f"evaluate-{plan.name}") as folder:
         job = Job(
@@ -103,28 +106,21 @@ def open_prepared(plan: RunPlan, registry: Registry) -> Dataset:
     dataset = open_dataset(plan, registry)
     spec, _ = registry.find("datasets", plan.dataset)
     if spec.generated:
-        with ExitStack() as stack:
-            meters: dict[str, Meter] = {}
-
-            def progress(done: int, total: int, what: str) -> None:
-                if what not in meters:
-                    meters[what] = stack.enter_context(meter(what, total, done))
-                meters[what].update(done)
-
+        with meters() as progress:
             dataset.prepare(progress)
     return dataset
 
 
-def check_splits(plan: RunPlan, dataset: Dataset, train: bool = True) -> None:
+def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None:
     """Say what is missing before any work; a split without a single video is an error."""
-    splits = [plan.protocol.train, plan.protocol.test] if train else [plan.protocol.test]
     report = dataset.check(splits)
     for split in splits:
         found = report.splits[split]
         if not found.found:
             raise HarnessError(
                 f"no video of split '{split}' of '{plan.dataset}' was found under {plan.data_root}",
-                "check --data-root; videos are matched by the stem of their file names",
+                "check --data-root; videos are matched by the stem of their file names, such as "
+                f"{next(iter(found.missing), 'NAME')}.mp4, anywhere below it",
             )
         if found.missing:
             names = ", ".join(found.missing[:3])
@@ -140,23 +136,40 @@ def check_splits(plan: RunPlan, dataset: Dataset, train: bool = True) -> None:
         )
 
 
+def refuse_leak(plan: RunPlan, dataset: Dataset, trained_on: str) -> None:
+    """Published splits of one data set overlap: a model must not be tested on what it was shown."""
+    if trained_on not in dataset.splits():  # an evaluation needs no training files
+        return
+    shown = {clip.id for clip in dataset.clips(trained_on)}
+    known = [clip.id for clip in dataset.clips(plan.protocol.test) if clip.id in shown]
+    if known:
+        raise HarnessError(
+            f"{len(known)} of the test clips of {plan.dataset}/{plan.protocol.test} are training clips of "
+            f"{trained_on}, such as {known[0]}",
+            "train on the split that belongs to this protocol (see `harness describe` of the data set)",
+        )
+
+
 def pretrained_folder(plan: RunPlan) -> Path:
     """Where a pre-training run leaves its weights; other versions of its plugins, another folder."""
     return places.cache_root() / "pretrained" / f"{plan.name}-{digest(plan.versions)[:8]}"
 
 
-def pretrained_weights(plan: RunPlan, registry: Registry) -> Path | None:
-    """The weights that the backbone's own recipe makes, trained once and kept in the cache."""
-    if plan.pretraining is None:
+def pretrained_weights(plan: RunPlan | None, registry: Registry) -> Path | None:
+    """The weights that a backbone's own recipe makes, trained once and kept in the cache.
+
+    ``plan`` is that recipe's, None for a backbone that has none.
+    """
+    if plan is None:
         return None
-    made = pretrained_folder(plan.pretraining)
+    made = pretrained_folder(plan)
     if not (made / TRAINED_BACKBONE).exists():
-        say(f"pre-training the backbone '{plan.pretraining.method}' once; kept in {made}")
+        say(f"pre-training the backbone '{plan.method}' once; kept in {made}")
         draft = made.with_name(f".{made.name}.{os.getpid()}")
         draft.mkdir(parents=True, exist_ok=True)
         try:
-            open_prepared(plan.pretraining, registry)
-            work(Job(plan=plan.pretraining, folder=str(draft), evaluate=False), here())
+            open_prepared(plan, registry)
+            work(Job(plan=plan, folder=str(draft), evaluate=False), here())
             (draft / checkpoint.CHECKPOINT).unlink()
             (draft / checkpoint.MODEL).unlink()
             if not made.exists():  # another run may have been faster

@@ -16,14 +16,14 @@ import torch
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, require_training_samples, samples
-from harness.engine.loading import make_batches, open_dataset
+from harness.engine.loading import finished_model, make_batches, new_model, open_dataset
 from harness.engine.progress import meter, say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
 from harness.engine.train import Trainer, effective_batch
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.models.assembly import VideoTextModel, build_model, make
+from harness.models.assembly import VideoTextModel, make
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
@@ -81,17 +81,13 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     _check_versions(plan, components)
     torch.manual_seed(key(plan.seed, "initial weights"))
     weights = Path(job.weights) if job.weights else None
-    model = build_model(plan.recipe, components, weights, load=not job.model)
-    if any(stage.precision == "fp64" for stage in plan.recipe.stages.values()):
-        model.double()
-    model.to(workers.device)
+    if job.model:
+        model = finished_model(Path(job.model), plan.recipe, components, workers.device)
+    else:
+        model = new_model(plan.recipe, components, workers.device, weights)
     dataset = open_dataset(plan, components)
     batches = make_batches(plan, model, job.decode_threads)
-    if job.model:
-        checkpoint.load_model(model, Path(job.model))
-        training = None
-    else:
-        training = _train(job, workers, components, model, dataset, batches)
+    training = None if job.model else _train(job, workers, components, model, dataset, batches)
     if not job.evaluate:
         return None
     task: Task = make({"name": plan.task}, "tasks", components)
@@ -126,11 +122,7 @@ def training_samples(
     share = workers.share(len(present))
     mine = present[share.start : share.stop]
     with meter("reading training clips", len(mine), shown=workers.first and bool(mine)) as shown:
-        found = batches.train_frames.reader.prepare(
-            [c.path for c in mine], lambda done, total: shown.update(done)
-        )
-    reasons = {str(path): reason for path, reason in found.items()}
-    damaged = {clip.id: reasons[str(clip.path)] for clip in mine if str(clip.path) in reasons}
+        damaged = batches.train_frames.reader.prepare(mine, lambda done, total: shown.update(done))
     for part in workers.gather_objects(damaged):
         unusable.update(part)
     usable = samples(clips, dataset.captions(split), data.captions, unusable)

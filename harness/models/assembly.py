@@ -61,15 +61,20 @@ def build_model(
     value = dict(recipe.model.backbone)
     if weights is not None:
         value["weights"] = str(weights)
-    backbone = _backbone(value, registry, load)
+    backbone = build_backbone(value, registry, load)
     context = BuildContext(
         backbone=backbone,
         frames=recipe.data.frames,
         text_length=recipe.data.text_length,
-        build_backbone=lambda other: _backbone(other, registry, load),
+        build_backbone=lambda other: build_backbone(other, registry, load),
     )
     temporal = _make(recipe.model.temporal, "temporal modules", TemporalModule, registry, context)
     return VideoTextModel(backbone, temporal)
+
+
+def build_backbone(value: Mapping[str, Any], registry: Registry, load: bool = True) -> Backbone:
+    """The tower of a recipe's value, with random weights unless ``load``."""
+    return _make(value, "backbones", Backbone, registry, load)
 
 
 def build_loss(value: Mapping[str, Any], registry: Registry) -> Loss:
@@ -93,10 +98,6 @@ def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) 
     spec, _, options = component(value, kind, registry)
     given = [f"{name}={option}" for name, option in sorted(msgspec.to_builtins(options).items())]
     return spec.name + (f"({', '.join(given)})" if given else "")
-
-
-def _backbone(value: Mapping[str, Any], registry: Registry, load: bool) -> Backbone:
-    return _make(value, "backbones", Backbone, registry, load)
 
 
 def _make(value: Mapping[str, Any], kind: str, expected: type, registry: Registry, *arguments: Any) -> Any:

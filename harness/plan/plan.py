@@ -19,7 +19,7 @@ from harness.plan.recipe import Layers
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
 from harness.results.digest import digest, sha256_file
-from harness.specs import DatasetSpec, MethodSpec, ProtocolSpec
+from harness.specs import BackboneSpec, DatasetSpec, MethodSpec, ProtocolSpec
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +89,7 @@ class Request:
     weights: str = ""
     protocol: str = ""
     postprocess: str = ""
+    allow_missing: str | None = None
     recipe_file: str = ""
     settings: tuple[str, ...] = field(default_factory=tuple)
     use_cache: bool = True
@@ -113,9 +114,7 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     method, _ = registry.find("methods", request.method)
     dataset, _ = registry.find("datasets", request.dataset)
     layers = lay_recipes(method, dataset)
-    if request.recipe_file:
-        recipes.read_layer(layers, request.recipe_file)
-    _lay_options(layers, request)
+    lay_request(layers, request)
     recipe = recipes.resolve(layers, registry, dataset)
     request = replace(request, task=_task_of(method, request.task, registry))
     return _plan(method.name, dataset, recipe, request, registry), layers
@@ -132,7 +131,10 @@ def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None) -> Layers:
     return layers
 
 
-def _lay_options(layers: Layers, request: Request) -> None:
+def lay_request(layers: Layers, request: Request) -> None:
+    """What the command line changes: a recipe file, options, then settings."""
+    if request.recipe_file:
+        recipes.read_layer(layers, request.recipe_file)
     for option, path, value in (
         ("--backbone", ("model", "backbone", "name"), request.backbone),
         (
@@ -143,6 +145,7 @@ def _lay_options(layers: Layers, request: Request) -> None:
         ("--annotations", ("data", "options", "annotations"), request.annotations),
         ("--protocol", ("data", "protocol"), request.protocol),
         ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
+        ("--allow-missing", ("evaluation", "missing"), request.allow_missing),
     ):
         if value:
             tree: Any = value
@@ -173,7 +176,7 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         raise HarnessError(f"the weights file {weights} does not exist", "check --weights")
     pretraining = None
     if backbone.pretraining and not weights:
-        pretraining = _pretraining_plan(backbone.name, backbone.pretraining, request, registry)
+        pretraining = pretraining_plan(backbone, registry, request.task, request.use_cache)
     protocol = protocol_of(dataset, recipe)
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
     named = msgspec.structs.replace(recipe.data, protocol=protocol.name, train_split=protocol.train)
@@ -187,37 +190,34 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         seed=request.seed,
         recipe=recipe,
         versions=versions_of(method, recipe, dataset.name, request.task, registry),
-        data_root=str(_data_root(dataset, request.data_root)),
+        data_root=str(data_root_of(dataset, request.data_root)),
         use_cache=request.use_cache,
         pretraining=pretraining,
         weights_sha256=sha256_file(weights) if weights else "",
     )
 
 
-def _pretraining_plan(backbone: str, resource: str, request: Request, registry: Registry) -> RunPlan:
+def pretraining_plan(
+    backbone: BackboneSpec, registry: Registry, task: str = "retrieval", use_cache: bool = True
+) -> RunPlan:
     """The plan that makes a backbone's weights: a recipe that also names its data set.
 
     Its seed is fixed, so that every run starts from the same weights.
     """
     layers = Layers()
-    recipes.read_layer(layers, resource)
+    recipes.read_layer(layers, backbone.pretraining)
     own, layers = layers, Layers()
     dataset, _ = registry.find("datasets", own.values.pop("dataset", ""))
     if dataset.recipe:
         recipes.read_layer(layers, dataset.recipe)
     layers.lay(own.values, own.origins)
-    inner = Request(method=backbone, dataset=dataset.name, task=request.task, use_cache=request.use_cache)
-    return _plan(backbone, dataset, recipes.resolve(layers, registry, dataset), inner, registry)
+    inner = Request(method=backbone.name, dataset=dataset.name, task=task, use_cache=use_cache)
+    return _plan(backbone.name, dataset, recipes.resolve(layers, registry, dataset), inner, registry)
 
 
 def protocol_of(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
     wanted = recipe.data.protocol
-    known: dict[str, ProtocolSpec] = {protocol.name: protocol for protocol in dataset.protocols}
-    if wanted and wanted not in known:
-        raise HarnessError(
-            f"data set '{dataset.name}' has no protocol '{wanted}'", f"known: {', '.join(known)}"
-        )
-    chosen = known[wanted] if wanted else dataset.default_protocol
+    chosen = find_protocol(dataset, wanted) if wanted else dataset.default_protocol
     return Protocol(
         name=chosen.name,
         train=recipe.data.train_split or chosen.train,
@@ -229,7 +229,18 @@ def protocol_of(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
     )
 
 
-def _data_root(dataset: DatasetSpec, given: str | None) -> Path:
+def find_protocol(dataset: DatasetSpec, wanted: str) -> ProtocolSpec:
+    """The data set's protocol of that name; another name is an error."""
+    known: dict[str, ProtocolSpec] = {protocol.name: protocol for protocol in dataset.protocols}
+    if wanted not in known:
+        raise HarnessError(
+            f"data set '{dataset.name}' has no protocol '{wanted}'", f"known: {', '.join(known)}"
+        )
+    return known[wanted]
+
+
+def data_root_of(dataset: DatasetSpec, given: str | None) -> Path:
+    """Where a data set lies; a generated one in the cache folder unless a place is given."""
     if dataset.generated:
         base = Path(given) if given else places.cache_root() / "data"
         return base / dataset.name

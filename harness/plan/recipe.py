@@ -129,7 +129,7 @@ def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = No
     resolved = msgspec.to_builtins(convert(layers.values, Recipe, (), layers))
     for pattern, kind in COMPONENTS.items():
         for path, parent, key in _matching(resolved, pattern):
-            parent[key] = _component(parent[key], kind, path, layers, registry)
+            parent[key] = resolve_component(parent[key], kind, path, layers, registry)
     if dataset is not None:
         options = convert(resolved["data"]["options"], dataset.options, ("data", "options"), layers)
         resolved["data"]["options"] = _copy(msgspec.to_builtins(options))
@@ -184,9 +184,10 @@ def _set_in(layers: Layers, parts: tuple[str, ...]) -> str:
     return "" if origin == "default" else f"set in {origin}"
 
 
-def _component(
+def resolve_component(
     value: Any, kind: str, path: tuple[str, ...], layers: Layers, registry: Registry
 ) -> dict[str, Any]:
+    """A component value, which stands at ``path`` in the layers, checked and with every default."""
     shown = ".".join(path)
     options = {**_default_name(path), **value} if isinstance(value, dict) else {}
     name = options.pop("name", None)

@@ -44,6 +44,7 @@ class Data(_Section):
     jitter: bool = False  # draw the training frames anew in each epoch ...
     candidates: Positive = 24  # ... out of this many evenly spaced ones, which are cached
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
+    storage: Literal["npy", "jpeg"] = "npy"  # how frames are kept; jpeg is smaller and changes pixels
     text_length: Positive = 32  # tokens, start and end included
     captions: Literal["each", "one_per_clip"] = "one_per_clip"  # what one training sample is
 
@@ -90,6 +91,7 @@ class Evaluation(_Section):
     precision: Literal["model", "bf16"] = "model"  # the model's own number type, or bf16 arithmetic
     postprocess: Component = field(default_factory=lambda: {"name": "none"})
     selection: Literal["last"] = "last"
+    missing: Literal["worst", "drop"] = "worst"  # what becomes of test clips that cannot be read
 
 
 class Recipe(_Section, kw_only=True):

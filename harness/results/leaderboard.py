@@ -137,14 +137,15 @@ def _partition(pairs: Iterable[tuple[Key, ResultRecord]]) -> dict[Key, list[Resu
 def _tables(records: Sequence[ResultRecord]) -> dict[HardKey, list[ResultRecord]]:
     """The tables of one data set, the default one first.
 
-    Default is the one with plain scores, average ties and most methods: what a reader who has
-    not asked for anything special wants to see.
+    Default is the one of the whole gallery with plain scores, average ties and most methods: what
+    a reader who has not asked for anything special wants to see.
     """
     tables = _partition((hard_key(record), record) for record in records)
 
     def order(key: HardKey) -> tuple[object, ...]:
         methods = {record.method for record in tables[key]}
-        return (key.postprocess != "none", key.ties != "average", -len(methods), key)
+        plain = (key.missing == "worst", key.postprocess == "none", key.ties == "average")
+        return (*(not part for part in plain), -len(methods), key)
 
     return {key: tables[key] for key in sorted(tables, key=order)}
 
@@ -178,6 +179,7 @@ def _title(key: HardKey) -> str:
     return (
         f"{escape(key.protocol)}: {key.n_queries} {key.query_unit}s x {key.n_gallery} videos, "
         f"post-processing: {escape(key.postprocess)}, ties: {escape(key.ties)}"
+        + (", missing clips dropped: not comparable" if key.missing == "drop" else "")
     )
 
 

@@ -24,6 +24,7 @@ V2TProtocol = Literal["caption_rank", "group_rank"]
 QueryUnit = Literal["sentence", "paragraph"]
 HashStatus = Literal["verified", "unverified", "computed"]
 Selection = Literal["last", "val", "test", "unknown"]
+MissingPolicy = Literal["worst", "drop"]
 
 DIRECTIONS = ("t2v", "v2t")
 FIGURES = ("R@1", "R@5", "R@10", "MdR", "MnR")
@@ -142,10 +143,19 @@ class MissingClip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The clips that training skipped and those that evaluation ranked last."""
+    """The clips that training skipped and those that evaluation could not use.
+
+    ``policy`` says what became of the latter: ranked ``worst``, or a ``drop`` from queries and
+    gallery, which makes the row comparable to nothing but itself.
+    """
 
     train: tuple[MissingClip, ...] = ()
     test: tuple[MissingClip, ...] = ()
+    policy: MissingPolicy = "worst"
+
+    def __post_init__(self) -> None:
+        if self.policy == "drop" and not self.test:
+            raise ValueError("missing.policy is drop, but no test clip is missing")
 
 
 class TrainCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -256,6 +266,7 @@ class HardKey(NamedTuple):
     v2t: str
     postprocess: str
     ties: str
+    missing: MissingPolicy
 
 
 class Section(NamedTuple):
@@ -279,6 +290,7 @@ def hard_key(record: ResultRecord) -> HardKey:
         v2t=protocol.v2t,
         postprocess=record.postprocess,
         ties=record.ties,
+        missing=record.missing.policy,
     )
 
 
@@ -344,15 +356,15 @@ def load(path: str | os.PathLike[str]) -> ResultRecord:
         ) from error
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old or the new file, never a part of one."""
+def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, so that a reader sees the old or the new file, never a part of one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name tells concurrent writers apart; open() rather than mkstemp keeps the usual mode.
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        with open(draft, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(draft, "xb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

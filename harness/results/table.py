@@ -128,10 +128,12 @@ def _notes(row: Row) -> list[str]:
     for clips in dict.fromkeys(run.missing.test for run in row.runs if run.missing.test):
         named = ", ".join(escape(clip.id) for clip in clips[:NAMED_CLIPS])
         more = f" and {len(clips) - NAMED_CLIPS} more" if len(clips) > NAMED_CLIPS else ""
-        notes.append(
-            f"{_plural(len(clips), 'test clip')} missing or undecodable ({named}{more}): ranked "
-            "last as query and as ground truth; the number of queries is unchanged."
+        fate = (
+            "dropped with their queries, so both are fewer than the protocol has."
+            if row.runs[0].missing.policy == "drop"
+            else "ranked last as query and as ground truth; the number of queries is unchanged."
         )
+        notes.append(f"{_plural(len(clips), 'test clip')} missing or undecodable ({named}{more}): {fate}")
     skipped = max(len(run.missing.train) for run in row.runs)
     if skipped:
         notes.append(f"{_plural(skipped, 'training clip')} missing or undecodable and skipped.")

@@ -12,8 +12,8 @@ from harness.data import AnnotatedDataset, AnnotatedOptions, Route, Split, route
 
 #: Files with the captions of all 10 000 videos, each possibility one or two files.
 _CAPTIONS = (
-    ("msrvtt_data.json",),  # CLIP4Clip
-    ("msr_vtt.json",),  # Oxford
+    ("MSRVTT_data.json",),  # CLIP4Clip
+    ("MSR_VTT.json",),  # Oxford
     ("train_val_videodatainfo.json", "test_videodatainfo.json"),  # the owner's
     ("txt_mapper.json",),  # VALOR
     ("caption_annotation.json",),  # VALOR
@@ -22,7 +22,7 @@ _CAPTIONS = (
 SPLITS = {
     "train-9k": Split(
         (
-            *routes(("msrvtt_train.9k.csv", "train_list_jsfusion.txt", "1kasplit_train_id.json"), _CAPTIONS),
+            *routes(("MSRVTT_train.9k.csv", "train_list_jsfusion.txt", "1KAsplit_train_id.json"), _CAPTIONS),
             Route(("train9k.jsonl",)),
             Route(("train_9k.json",)),
             Route(("msrvtt_ret_train9k.json",)),
@@ -32,7 +32,7 @@ SPLITS = {
     ),
     "train-7k": Split(
         (
-            *routes(("msrvtt_train.7k.csv",), _CAPTIONS),
+            *routes(("MSRVTT_train.7k.csv",), _CAPTIONS),
             Route(("train_7k.json",)),
             Route(("train7k.jsonl",)),
             Route(("msrvtt_ret_train7k.json",)),
@@ -42,25 +42,25 @@ SPLITS = {
     ),
     "train-full": Split(
         (
-            *routes(("msrvtt_train.full.csv", "train_list_full.txt"), _CAPTIONS),
+            *routes(("MSRVTT_train.full.csv", "train_list_full.txt"), _CAPTIONS),
             Route(("train_val_videodatainfo.json",), stated=("train",)),
-            Route(("msrvtt_data.json",), stated=("train",)),
+            Route(("MSRVTT_data.json",), stated=("train",)),
             Route(("*descs_cap_train.json",)),
         )
     ),
     "train-1k-B": Split(routes(("train_list_miech.txt",), _CAPTIONS)),
     "val-full": Split(
         (
-            *routes(("msrvtt_val.full.csv", "val_list_full.txt"), _CAPTIONS),
+            *routes(("MSRVTT_val.full.csv", "val_list_full.txt"), _CAPTIONS),
             Route(("train_val_videodatainfo.json",), stated=("validate",)),
-            Route(("msrvtt_data.json",), stated=("validate",)),
+            Route(("MSRVTT_data.json",), stated=("validate",)),
         )
     ),
     "test-1k-A": Split(
         (
-            Route(("msrvtt_jsfusion_test.csv",)),
+            Route(("MSRVTT_JSFUSION_test.csv",)),
             Route(("test1ka.jsonl",)),
-            Route(("test_jsfusion.json",)),
+            Route(("test_JSFUSION.json",)),
             Route(("msrvtt_ret_test1k.json",)),
             *(
                 Route(files, ids="val_list_jsfusion.txt", places="jsfusion_val_caption_idx.pkl")
@@ -72,9 +72,9 @@ SPLITS = {
     ),
     "test-full": Split(
         (
-            *routes(("msrvtt_test.full.csv", "test_list_full.txt"), _CAPTIONS),
+            *routes(("MSRVTT_test.full.csv", "test_list_full.txt"), _CAPTIONS),
             Route(("test_videodatainfo.json",)),
-            Route(("msrvtt_data.json",), stated=("test",)),
+            Route(("MSRVTT_data.json",), stated=("test",)),
             Route(("*descs_cap_test.json",)),
         )
     ),

@@ -18,7 +18,8 @@ class Retrieval(Task):
     """R@1/5/10, MdR and MnR in both directions, by counting (average rank for ties).
 
     A missing or undecodable clip, as gold or as query, has the worst rank and stays at the bottom
-    of everybody else's gallery; no denominator shrinks.
+    of everybody else's gallery; no denominator shrinks. With the recipe's ``evaluation.missing:
+    drop`` such clips and their texts are left out instead, and the record says so.
     """
 
     def evaluate(self, evaluation: Evaluation) -> TaskResult | None:
@@ -33,15 +34,24 @@ class Retrieval(Task):
         if found is None:
             return None
         _refuse_nan(found, captions, [clip for clip in clips if clip.id not in unreadable])
+        if evaluation.plan.recipe.evaluation.missing == "drop":
+            found = found[[caption.clip_id not in unreadable for caption in captions]]
+            captions = [caption for caption in captions if caption.clip_id not in unreadable]
+            clips = [clip for clip in clips if clip.id not in unreadable]
         missing = np.array([clip.id in unreadable for clip in clips])
-        scores = np.zeros((len(captions), len(clips)))
-        scores[:, ~missing] = found
+        scores = found
+        if missing.any():
+            scores = np.zeros((len(captions), len(clips)))
+            scores[:, ~missing] = found
         t2v_scores, v2t_scores = evaluation.postprocess(scores, missing)
         column = {clip.id: index for index, clip in enumerate(clips)}
         gold = np.array([column[caption.clip_id] for caption in captions])
         t2v = ranks.text_to_video(t2v_scores, gold, missing)
         v2t, _ = ranks.video_to_text(v2t_scores, gold, missing)
-        contrasts = evaluation.dataset.contrasts(evaluation.plan.protocol.test)
+        contrasts = {
+            name: [pair for pair in pairs if {pair.clip_id, pair.foil_id} <= column.keys()]
+            for name, pairs in evaluation.dataset.contrasts(evaluation.plan.protocol.test).items()
+        }
         return TaskResult(
             metrics=Metrics(
                 t2v=ranks.metrics(t2v),
@@ -49,6 +59,7 @@ class Retrieval(Task):
                 contrasts={
                     name: _contrast(t2v_scores, pairs, captions, column, missing)
                     for name, pairs in contrasts.items()
+                    if pairs
                 },
             ),
             queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import os
 import pickle
 from collections.abc import Callable
@@ -168,7 +169,7 @@ def test_a_config_file_with_a_mistake(refused, monkeypatch, tmp_path, text):
 def test_a_data_root_without_annotations(refused, tmp_path):
     """The names of the files that were looked for are in the message."""
     error, _ = refused(*MSRVTT, "--data-root", tmp_path)
-    assert "no MSR-VTT annotation file" in error and "MSRVTT_JSFUSION_test.csv" in error
+    assert "no annotation file of msrvtt" in error and "MSRVTT_JSFUSION_test.csv" in error
 
 
 def test_a_tree_without_videos(refused, broken, tmp_path):
@@ -177,7 +178,7 @@ def test_a_tree_without_videos(refused, broken, tmp_path):
     root.mkdir()
     (root / "msrvtt_data").symlink_to(broken.annotation("any").parent)
     error, hint = refused(*MSRVTT, "--data-root", root)
-    assert f"no video file in {root}" in error and "video0.mp4" in hint
+    assert "no video of split 'train-9k'" in error and str(root) in error and "video0.mp4" in hint
 
 
 def test_a_tree_with_videos_of_one_split_only(refused, broken, tmp_path):
@@ -341,3 +342,34 @@ def test_clips_that_cannot_be_used(cli, workplace, broken, method, samples, cach
         assert record["metrics"][direction]["MnR"] == pytest.approx(sum(ranks) / 8)
     page = (workplace / "leaderboards" / "msrvtt.md").read_text()
     assert "8 sentences x 8 videos" in page and "missing" in page
+
+
+def test_dropping_missing_clips_is_marked(cli, workplace, broken):
+    """With --allow-missing drop queries and gallery shrink, and the row is out of the usual table."""
+    run = ("run", "--method", "clip4clip_meanp", "--dataset", "msrvtt", "--data-root", broken.root, *TINY_MSRVTT)
+    usual = record_of(cli(*run, "--json"))
+    record = record_of(cli(*run, "--allow-missing", "drop", "--json"))
+    assert (record["protocol"]["n_queries"], record["protocol"]["n_gallery"]) == (5, 5)
+    assert record["missing"]["policy"] == "drop" and record["missing"]["test"] == usual["missing"]["test"]
+    worst = [int(better) for better in usual["queries"]["t2v"]["better"].split()]
+    kept = [better for i, better in enumerate(worst) if i not in (1, 2, 3)]
+    assert list(map(int, record["queries"]["t2v"]["better"].split())) == kept
+    page = (workplace / "leaderboards" / "msrvtt.md").read_text()
+    assert page.index("8 sentences x 8 videos") < page.index("5 sentences x 5 videos")
+    assert "missing clips dropped: not comparable" in page
+
+
+def test_testing_on_training_clips_is_refused(refused, cli, broken, tmp_path):
+    """Neither a run nor an evaluation may test a model on clips of its own training split."""
+    root = shutil.copytree(broken.root, tmp_path / "root")
+    (root / "MSRVTT_test.full.csv").write_text("video_id\nvideo9770\nvideo0\n")
+    (root / "MSRVTT_train.full.csv").write_text("video_id\nvideo4\nvideo5\n")
+    tree = ("--dataset", "msrvtt", "--data-root", root)
+    run = ("run", "--method", "clip4clip_meanp", *tree, *TINY_MSRVTT, "--protocol", "full")
+    error, hint = refused(*run, "--set", "data.train_split=train-9k")
+    assert "1 of the test clips of msrvtt/test-full are training clips of train-9k, such as video0" in error
+    assert "split that belongs to this protocol" in hint
+    record_of(cli("run", "--method", "clip4clip_meanp", *tree, *TINY_MSRVTT, "--json"))
+    folder = next(path for path in Path("runs").iterdir() if not path.name.startswith("."))
+    error, _ = refused("evaluate", folder, *tree, "--protocol", "full")
+    assert "training clips of train-9k" in error

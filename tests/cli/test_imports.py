@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "ray", "av", "numpy", "PIL", "torchvision", "open_clip", "timm", "safetensors")
+HEAVY = ("torch", "ray", "av", "numpy", "PIL", "torchvision", "open_clip", "timm", "safetensors", "sklearn")
 
 PROGRAM = """
 import sys

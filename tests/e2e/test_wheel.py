@@ -89,7 +89,7 @@ def test_the_probe_is_found(installed):
     """`harness plugins` and `harness list` show the stranger's plugin and its components beside ours."""
     plugins = _printed(installed, "plugins")
     assert "frame-attention-probe 0.3.1  ok" in plugins and "NOT LOADED" not in plugins
-    assert plugins.count("video-text-harness") == 6
+    assert plugins.count("video-text-harness") == 13
     listing = _printed(installed, "list")
     assert METHOD in listing and "frame_attention " in listing and "clip_vip" in listing
 

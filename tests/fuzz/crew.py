@@ -1,4 +1,4 @@
-"""Runs many damaged clips through child processes, and names the clip that takes one down."""
+"""Runs many damaged files through child processes, and names the file that takes one down."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from pathlib import Path
 #: Seconds that one clip of a few dozen small frames may take; it needs about a fiftieth of one.
 LIMIT_S = 20.0
 
+#: The modules that children run.
+DECODING, READING = "tests.fuzz.decoding_child", "tests.fuzz.reading_child"
+
 
 class Child:
-    """One child process that is asked about one clip at a time."""
+    """One child process, running the given module, that is asked about one file at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = DECODING) -> None:
         root = Path(__file__).parents[2]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *filter(None, sys.path)])}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.decoding_child"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -36,7 +39,7 @@ class Child:
             self.process.stdin.write(f"{path}\n".encode())
             self.process.stdin.flush()
         except BrokenPipeError:
-            return {"wrong": ["the process died before this clip"]}
+            return {"wrong": ["the process died before this file"]}
         if not self.answers.select(limit_s):
             return {"wrong": [f"no answer within {limit_s:g} s"]}
         line = self.process.stdout.readline()
@@ -52,15 +55,17 @@ class Child:
         self.process.stdout.close()
 
 
-def verdicts(paths: Iterable[Path], limit_s: float = LIMIT_S) -> Iterator[tuple[Path, dict]]:
-    """Each clip with its verdict; a child that hangs or dies is replaced."""
-    child = Child()
+def verdicts(
+    paths: Iterable[Path], limit_s: float = LIMIT_S, module: str = DECODING
+) -> Iterator[tuple[Path, dict]]:
+    """Each file with its verdict; a child that hangs or dies is replaced."""
+    child = Child(module)
     try:
         for path in paths:
             verdict = child.ask(path, limit_s)
             yield path, verdict
             if "ends" not in verdict:
                 child.end()
-                child = Child()
+                child = Child(module)
     finally:
         child.end()

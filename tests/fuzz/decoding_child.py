@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,9 +50,11 @@ def decode_all(path: Path) -> Decode:
                 shown += [(frame.pts, _picture(frame)) for frame in packet.decode()]
             except av.FFmpegError:
                 errors += 1
+            except IndexError:  # PyAV, at the end of a file in which further streams turned up
+                packets = container.demux(stream)
         base = float(stream.time_base) if stream.time_base else 0.0
     ticks = [pts for pts, _ in shown]
-    if None in ticks or any(b <= a for a, b in pairwise(ticks)):
+    if None in ticks or len(set(ticks)) < len(ticks):
         times = [place / float(rate) for place in range(len(shown))]
     else:
         times = [pts * base for pts in ticks]
@@ -68,7 +69,24 @@ def _tick(time: float) -> int:
 
 
 def _picture(frame: av.VideoFrame) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))
+    """The picture as shown, each pixel put where the display matrix sends it."""
+    stored = frame.to_ndarray(format="rgb24")
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return stored
+    a, b, _, c, d = (int(factor) for factor in np.frombuffer(matrix, np.int32, 5))
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        a = d = 0
+        b, c = (-1 if factor < 0 else 1 for factor in (b, c))
+    else:
+        b = c = 0
+        a, d = (-1 if factor < 0 else 1 for factor in (a, d))
+    y, x = np.indices(stored.shape[:2])
+    across, down = a * x + c * y, b * x + d * y
+    across, down = across - across.min(), down - down.min()
+    shown = np.empty((down.max() + 1, across.max() + 1, 3), np.uint8)
+    shown[down, across] = stored
+    return shown
 
 
 def _spread(info) -> np.ndarray:

@@ -19,13 +19,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data import cache as cache_module
+from harness.data import Clip, jpeg
 from harness.data import reader as reader_module
 from harness.data.cache import Damaged, FrameCache, clip_key
+from harness.data.cache import store as store_module
+from harness.data.cache import writer as writer_module
+from harness.data.cache.shards import clean
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
-from harness.data.video import DamagedClip
+from harness.data.video import DamagedClip, VideoInfo
 from harness.errors import HarnessError
 from tests.support import clips
 
@@ -44,8 +47,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def paths(folder):
-    return sorted(folder.glob("*.mp4"))
+def sound(folder):
+    return [_at(path) for path in sorted(folder.glob("*.mp4"))]
 
 
 @pytest.fixture
@@ -55,7 +58,12 @@ def root(tmp_path):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(cache_module, "SHARD_BYTES", SMALL_SHARD)
+    monkeypatch.setattr(writer_module, "SHARD_BYTES", SMALL_SHARD)
+
+
+def _at(path: Path) -> Clip:
+    """The whole of a file, as a clip of that name."""
+    return Clip(str(path), path)
 
 
 def _reader(root: Path | None, **options) -> ClipReader:
@@ -83,12 +91,12 @@ def _refuse_to_decode(monkeypatch):
     monkeypatch.setattr(reader_module, "read_frames", refuse)
 
 
-def _assert_complete(root: Path, paths: list[Path]) -> None:
+def _assert_complete(root: Path, sound: list[Clip]) -> None:
     """Every clip is in the cache and equals a fresh decode, to the bit."""
     store, plain = FrameCache(root), _reader(None)
-    for path in paths:
-        known = store.lookup(clip_key(path, SAMPLING.key(), GEOMETRY.key()))
-        fresh = plain.read(path)
+    for clip in sound:
+        known = store.lookup(clip_key(clip, SAMPLING.key(), GEOMETRY.key()))
+        fresh = plain.read(clip)
         assert np.array_equal(known.frames, fresh.frames)
         assert np.array_equal(known.times, fresh.times)
 
@@ -132,7 +140,7 @@ def test_full_shards_are_written_at_once(root, small_shards):
 
 def test_many_lengths_at_once_stay_within_memory(root, monkeypatch):
     """With no shard full but much pending in total, the fullest is written."""
-    monkeypatch.setattr(cache_module, "PENDING_BYTES", 4000)
+    monkeypatch.setattr(writer_module, "PENDING_BYTES", 4000)
     store = FrameCache(root)
     with store.writer() as writer:
         for seed in range(1, 9):
@@ -215,14 +223,14 @@ def test_garbage_in_the_folder_is_ignored(root):
 
 def test_leftovers_are_cleaned_after_a_day(root):
     """Temporaries and shards without index go once old; young ones may be someone's work."""
-    store = _fill(root)
+    _fill(root)
     for name, age in (("a.npy.tmp", 2), ("b.npy", 2), ("c.npy.tmp", 0), ("d.npy", 0)):
         (root / name).write_bytes(b"x")
         then = time.time() - age * 86400
         os.utime(root / name, (then, then))
     for path in [*root.glob("*.json"), *(p for p in root.glob("*.npy") if len(p.stem) > 1)]:
         os.utime(path, (0, 0))
-    store.clean()
+    clean(root)
     left = {path.name for path in root.iterdir()}
     assert {"c.npy.tmp", "d.npy"} <= left and not {"a.npy.tmp", "b.npy"} & left
     assert FrameCache(root).lookup("a") is not None
@@ -235,94 +243,95 @@ def test_damage_is_remembered(root):
     assert FrameCache(root).lookup("k") == Damaged("cut off")
 
 
-def test_keys_name_content_not_place(paths, tmp_path):
+def test_keys_name_content_not_place(sound, tmp_path):
     """A moved copy keeps its key; another sampling, geometry, time or content has its own."""
-    copy = tmp_path / "elsewhere"
-    shutil.copy2(paths[0], copy)
-    key = clip_key(paths[0], "s", "g")
+    copy = _at(Path(shutil.copy2(sound[0].path, tmp_path / "elsewhere")))
+    key = clip_key(sound[0], "s", "g")
     assert clip_key(copy, "s", "g") == key
-    others = [clip_key(copy, "t", "g"), clip_key(copy, "s", "h"), clip_key(paths[1], "s", "g")]
-    os.utime(copy, (1, 1))
+    others = [clip_key(copy, "t", "g"), clip_key(copy, "s", "h"), clip_key(sound[1], "s", "g")]
+    os.utime(copy.path, (1, 1))
     others.append(clip_key(copy, "s", "g"))
     assert len({key, *others}) == 5
 
 
-def test_prepare_then_read_decodes_nothing(root, paths, monkeypatch):
+def test_prepare_then_read_decodes_nothing(root, sound, monkeypatch):
     """After `prepare`, every frame comes from the cache and equals a fresh decode."""
-    plain = {path: _reader(None).read(path) for path in paths}
-    assert _reader(root, threads=2).prepare(paths) == {}
+    plain = {clip.id: _reader(None).read(clip) for clip in sound}
+    assert _reader(root, threads=2).prepare(sound) == {}
     _refuse_to_decode(monkeypatch)
     reader = _reader(root)
-    for path in paths:
-        assert np.array_equal(reader.read(path).frames, plain[path].frames)
-        assert np.array_equal(reader.read(path).times, plain[path].times)
-    assert reader.prepare(paths) == {}
+    for clip in sound:
+        assert np.array_equal(reader.read(clip).frames, plain[clip.id].frames)
+        assert np.array_equal(reader.read(clip).times, plain[clip.id].times)
+    assert reader.prepare(sound) == {}
 
 
-def test_reading_without_preparing_decodes_and_writes_nothing(root, paths):
+def test_reading_without_preparing_decodes_and_writes_nothing(root, sound):
     """A miss is decoded for this once."""
     reader = _reader(root)
-    assert reader.read(paths[0]).frames.shape == (6, 3, 32, 32)
+    assert reader.read(sound[0]).frames.shape == (6, 3, 32, 32)
     assert not root.exists()
 
 
-def test_progress_counts_every_path_once(root, paths, small_shards):
+def test_progress_counts_every_clip_once(root, sound, small_shards):
     """Progress starts with what is there, ends at the total, and twins count too."""
-    _reader(root).prepare(paths[:4])
+    _reader(root).prepare(sound[:4])
     seen = []
-    _reader(root, threads=2).prepare([*paths, paths[0]], lambda *state: seen.append(state))
+    _reader(root, threads=2).prepare([*sound, sound[0]], lambda *state: seen.append(state))
     assert [done for done, _ in seen] == list(range(4, 11))
     assert {total for _, total in seen} == {10}
 
 
-def test_status_tells_what_is_left(root, paths):
+def test_status_tells_what_is_left(root, sound):
     """Hits, misses and the bytes that decoding the misses will take, exact for uniform sampling."""
     reader = _reader(root)
-    reader.prepare(paths[:4])
-    status = reader.status([*paths, "missing.mp4"])
+    reader.prepare(sound[:4])
+    status = reader.status([*sound, _at(Path("missing.mp4"))])
     assert (status.hits, len(status.misses)) == (4, 7)
     assert status.projected_bytes == 6 * (6 * 3 * 32 * 32)
-    assert _reader(None).status(paths) == (0, paths, 0)
+    assert _reader(None).status(sound) == (0, sound, 0)
 
 
-def test_damaged_clips_are_collected_and_not_tried_again(root, paths, tmp_path, monkeypatch):
+def test_damaged_clips_are_collected_and_not_tried_again(root, sound, tmp_path, monkeypatch):
     """`prepare` names each bad clip, `read` raises, and a second run remembers without decoding."""
-    bad, missing = clips.truncate(paths[0], tmp_path / "bad", 0.5), tmp_path / "missing"
+    bad = _at(clips.truncate(sound[0].path, tmp_path / "bad", 0.5))
+    missing = _at(tmp_path / "missing")
     reader = _reader(root)
-    first = reader.prepare([*paths, bad, missing])
-    assert set(first) == {bad, missing} and all(first.values())
+    first = reader.prepare([*sound, bad, missing])
+    assert set(first) == {bad.id, missing.id} and all(first.values())
     _refuse_to_decode(monkeypatch)
     again = _reader(root)
-    assert again.prepare([*paths, bad, missing]) == first
-    with pytest.raises(DamagedClip, match=first[bad]):
+    assert again.prepare([*sound, bad, missing]) == first
+    with pytest.raises(DamagedClip, match=first[bad.id]):
         again.read(bad)
 
 
-def test_a_repaired_file_is_decoded_anew(root, paths, tmp_path):
+def test_a_repaired_file_is_decoded_anew(root, sound, tmp_path):
     """Replacing a damaged file by a sound one needs no cleaning of the cache."""
-    path = clips.truncate(paths[0], tmp_path / "clip", 0.5)
-    assert set(_reader(root).prepare([path])) == {path}
-    shutil.copy(paths[0], path)
+    clip = _at(clips.truncate(sound[0].path, tmp_path / "clip", 0.5))
+    assert set(_reader(root).prepare([clip])) == {clip.id}
+    shutil.copy(sound[0].path, clip.path)
     reader = _reader(root)
-    assert reader.prepare([path]) == {}
-    assert reader.status([path]).hits == 1
+    assert reader.prepare([clip]) == {}
+    assert reader.status([clip]).hits == 1
 
 
-def test_a_corrupt_row_is_read_from_the_video(root, paths):
+def test_a_corrupt_row_is_read_from_the_video(root, sound):
     """If the cached bytes changed, reading still returns the right frames."""
-    _reader(root).prepare(paths)
+    _reader(root).prepare(sound)
     for shard in root.glob("*.npy"):
         data = np.load(shard, mmap_mode="r+")
         data[:] = 0
         data.flush()
-    fresh = _reader(None).read(paths[3])
-    assert np.array_equal(_reader(root).read(paths[3]).frames, fresh.frames)
+    fresh = _reader(None).read(sound[3])
+    assert np.array_equal(_reader(root).read(sound[3]).frames, fresh.frames)
 
 
-def test_without_a_cache_prepare_names_the_same_clips(root, paths, tmp_path, monkeypatch):
-    """Each path is decoded once, counted, and the damaged ones get the reasons that a cache gives."""
-    bad, missing = clips.truncate(paths[0], tmp_path / "bad", 0.5), tmp_path / "missing"
-    wanted, seen, decoded = [*paths, bad, missing, bad], [], []
+def test_without_a_cache_prepare_names_the_same_clips(root, sound, tmp_path, monkeypatch):
+    """Each clip is decoded once, counted, and the damaged ones get the reasons that a cache gives."""
+    bad = _at(clips.truncate(sound[0].path, tmp_path / "bad", 0.5))
+    missing = _at(tmp_path / "missing")
+    wanted, seen, decoded = [*sound, bad, missing, bad], [], []
     read_frames = reader_module.read_frames
 
     def counted(path, *args, **kwargs):
@@ -331,12 +340,124 @@ def test_without_a_cache_prepare_names_the_same_clips(root, paths, tmp_path, mon
 
     monkeypatch.setattr(reader_module, "read_frames", counted)
     found = _reader(None, threads=2).prepare(wanted, lambda *state: seen.append(state))
-    assert set(found) == {bad, missing} and sorted(decoded) == sorted([*paths, bad])
+    assert set(found) == {bad.id, missing.id}
+    assert sorted(decoded) == sorted(clip.path for clip in [*sound, bad])
     assert seen == [(done, 12) for done in range(1, 13)]
     assert found == _reader(root).prepare(wanted)
 
 
-def test_an_interrupted_run_keeps_what_it_decoded(root, paths):
+@pytest.mark.parametrize("sampling", [SAMPLING, Sampling("fps", 6, 5.0)], ids=["uniform", "fps"])
+def test_a_window_is_read_as_if_it_were_the_whole_file(tmp_path, sampling):
+    """Frames are sampled from those that appear in [start, end), the border belonging to the later window."""
+    path, reader = clips.write_clip(tmp_path / "clip", 50), ClipReader(sampling, Geometry(64))
+    every = ClipReader(Sampling("uniform", 50), Geometry(64)).read(_at(path))
+    for start, end, first, past in (
+        (0.4, 1.2, 10, 30),
+        (0.0, 0.4, 0, 10),
+        (1.2, None, 30, 50),
+        (1.5, 9.0, 38, 50),
+    ):
+        read = reader.read(Clip("a", path, start, end))
+        duration = (past - first) / 25 if end is None or end > 2 else end - start
+        info = VideoInfo(past - first, duration, 96, 64, every.times[first:past])
+        chosen = first + sampling.choose(info)
+        assert np.array_equal(read.times, every.times[chosen])
+        assert np.array_equal(read.frames, every.frames[chosen])
+
+
+def test_windows_of_one_file_are_cached_apart(root, sound):
+    """Each window has its own frames under its own key; the whole file keeps the key it always had."""
+    path = sound[9].path
+    parts = [Clip("whole", path), Clip("start", path, 0.0, 0.3), Clip("end", path, 0.3)]
+    assert _reader(root).prepare(parts) == {}
+    keys = {clip_key(part, "s", "g") for part in parts}
+    assert len(keys) == 3 and clip_key(Clip("again", path, 0.0, None), "s", "g") in keys
+    for part in parts:
+        assert np.array_equal(_reader(root).read(part).times, _reader(None).read(part).times)
+    assert _reader(root).status(parts).hits == 3
+
+
+def test_a_window_without_a_frame_is_damage_with_its_reason(root, sound):
+    """A window past the end is named and remembered; the file's other windows are sound."""
+    past, inside = Clip("past", sound[0].path, 5.0, 6.0), Clip("inside", sound[0].path, 0.1, 0.2)
+    found = _reader(root).prepare([past, inside])
+    assert found == {"past": "no frame from 5 s to 6 s: the video has 0.32 s"}
+    assert _reader(root).status([past, inside]).hits == 2
+
+
+def test_a_folder_of_pictures_has_a_key_of_its_content(tmp_path):
+    """A moved folder keeps its key; a picture added, resized or renamed changes it."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(bytes(number + 1))
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    key = clip_key(_at(folder), "s", "g")
+    assert clip_key(_at(copy), "s", "g") == key
+    (copy / "1.jpg").rename(copy / "4.jpg")
+    renamed = clip_key(_at(copy), "s", "g")
+    (copy / "5.jpg").write_bytes(b"x")
+    assert len({key, renamed, clip_key(_at(copy), "s", "g")}) == 3
+
+
+def test_pictures_are_near_the_pixels_and_smaller(root, sound):
+    """Frames stored as JPEG come back nearly as they were, from fewer bytes."""
+    plain, small = _reader(None).read(sound[0]), _reader(root, storage="jpeg")
+    assert small.prepare(sound) == {} and small.status(sound).hits == len(sound)
+    read = small.read(sound[0])
+    difference = np.abs(read.frames.astype(int) - plain.frames.astype(int))
+    assert read.frames.shape == plain.frames.shape and 0 < difference.mean() < 8
+    assert not read.frames.flags.writeable and np.array_equal(read.times, plain.times)
+    kept = sum(path.stat().st_size for path in root.glob("*.jpegs"))
+    assert kept < plain.frames.size * len(sound) / 2
+
+
+def test_pictures_do_not_depend_on_the_cache(root, sound):
+    """With JPEG storage a fresh decode without a cache gives the cached frames, to the bit."""
+    stored, plain = _reader(root, storage="jpeg"), _reader(None, storage="jpeg")
+    stored.prepare(sound)
+    for clip in sound:
+        assert np.array_equal(stored.read(clip).frames, plain.read(clip).frames)
+
+
+def test_pixels_and_pictures_share_a_folder(root, sound):
+    """Both storages of one clip are found, each under its own key."""
+    for storage in ("npy", "jpeg"):
+        assert _reader(root, storage=storage).status(sound).hits == 0
+        _reader(root, storage=storage).prepare(sound)
+    for storage in ("npy", "jpeg"):
+        fresh = _reader(None, storage=storage).read(sound[1])
+        assert np.array_equal(_reader(root, storage=storage).read(sound[1]).frames, fresh.frames)
+
+
+def test_a_changed_byte_in_a_picture_is_noticed(root):
+    """A clip whose pictures changed on disk is absent; its neighbours are unharmed."""
+    made = [jpeg.encode(frame) for frame in _clip(0)[0]]
+    with FrameCache(root).writer() as writer:
+        for key in "ab":
+            writer.add(key, made, np.arange(4))
+    victim = next(root.glob("*.jpegs"))
+    data = bytearray(victim.read_bytes())
+    data[-9] ^= 1
+    victim.write_bytes(bytes(data))
+    store = FrameCache(root)
+    assert store.lookup("b") is None and "b" not in store
+    assert np.array_equal(store.lookup("a").frames, jpeg.decode(made))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_cut_pictures_are_ignored(root, sound, share):
+    """A shard of pictures cut anywhere makes its clips absent, and they are decoded again."""
+    reader = _reader(root, storage="jpeg")
+    reader.prepare(sound)
+    victim = next(root.glob("*.jpegs"))
+    clips.truncate(victim, victim, share)
+    again = _reader(root, storage="jpeg")
+    assert again.status(sound).hits == 0 and again.prepare(sound) == {}
+    assert _reader(root, storage="jpeg").status(sound).hits == len(sound)
+
+
+def test_an_interrupted_run_keeps_what_it_decoded(root, sound):
     """Ctrl-C in the middle stores the finished clips."""
 
     def stop(done, _total):
@@ -344,41 +465,42 @@ def test_an_interrupted_run_keeps_what_it_decoded(root, paths):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _reader(root).prepare(paths, stop)
-    assert _reader(root).status(paths).hits == 5
+        _reader(root).prepare(sound, stop)
+    assert _reader(root).status(sound).hits == 5
 
 
-def test_readers_can_be_sent_to_workers(root, paths):
+def test_readers_can_be_sent_to_workers(root, sound):
     """A pickled reader finds the same cache."""
     reader = _reader(root)
-    reader.prepare(paths)
+    reader.prepare(sound)
     again = pickle.loads(pickle.dumps(reader))
-    assert again.status(paths).hits == len(paths)
+    assert again.status(sound).hits == len(sound)
 
 
 def test_sampling_by_time_stores_clips_of_several_lengths(root, tmp_path):
     """Clips of one, two and three seconds have as many frames, with no padding."""
     reader = ClipReader(Sampling("fps", 8, 1.0), GEOMETRY, FrameCache(root))
-    paths = [clips.write_clip(tmp_path / str(n), 25 * n) for n in (1, 2, 3)]
-    assert reader.prepare(paths) == {}
-    assert [len(reader.read(path).times) for path in paths] == [1, 2, 3]
+    lengths = [_at(clips.write_clip(tmp_path / str(n), 25 * n)) for n in (1, 2, 3)]
+    assert reader.prepare(lengths) == {}
+    assert [len(reader.read(clip).times) for clip in lengths] == [1, 2, 3]
 
 
 CHILD = """
 import sys, time
 from pathlib import Path
-from harness.data import cache
-from harness.data.cache import FrameCache
+from harness.data import Clip, jpeg
+from harness.data.cache import FrameCache, writer
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
 
-cache.SHARD_BYTES, pause = int(sys.argv[3]), float(sys.argv[4])
+writer.SHARD_BYTES, pause = int(sys.argv[3]), float(sys.argv[4])
 reader = ClipReader(Sampling("uniform", 6), Geometry(32), FrameCache(sys.argv[1]), threads=2)
 def show(done, total):
     print(done, flush=True)
     time.sleep(pause)
-print(reader.prepare(sorted(Path(sys.argv[2]).glob("*.mp4")), show))
+clips = [Clip(str(path), path) for path in sorted(Path(sys.argv[2]).glob("*.mp4"))]
+print(reader.prepare(clips, show))
 """
 
 
@@ -388,7 +510,7 @@ def _child(root: Path, folder: Path, pause: float) -> subprocess.Popen:
     return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def test_two_runs_at_once_one_killed(root, folder, paths):
+def test_two_runs_at_once_one_killed(root, folder, sound):
     """Two processes fill one cache, one is killed midway: it ends complete and exact."""
     victim, survivor = _child(root, folder, 0.1), _child(root, folder, 0.02)
     while int(victim.stdout.readline()) < 5:
@@ -398,10 +520,10 @@ def test_two_runs_at_once_one_killed(root, folder, paths):
     victim.stdout.close()
     assert victim.wait() == -signal.SIGKILL and survivor.returncode == 0
     assert output.splitlines()[-1] == "{}"
-    _assert_complete(root, paths)
+    _assert_complete(root, sound)
 
 
-def test_a_killed_run_leaves_whole_shards_for_the_next(root, folder, paths):
+def test_a_killed_run_leaves_whole_shards_for_the_next(root, folder, sound):
     """What a killed run had finished is found, and the next run decodes only the rest."""
     victim = _child(root, folder, 0.05)
     while int(victim.stdout.readline()) < 7:
@@ -410,9 +532,9 @@ def test_a_killed_run_leaves_whole_shards_for_the_next(root, folder, paths):
     victim.wait()
     victim.stdout.close()
     reader = _reader(root)
-    assert 3 <= reader.status(paths).hits < len(paths)
-    reader.prepare(paths)
-    _assert_complete(root, paths)
+    assert 3 <= reader.status(sound).hits < len(sound)
+    reader.prepare(sound)
+    _assert_complete(root, sound)
 
 
 def test_killed_at_each_step_of_writing(root, monkeypatch):
@@ -452,7 +574,7 @@ assert not any(known.frames.flags.writeable for known in held)
 
 def _many_shards(root: Path, monkeypatch, count: int) -> None:
     """Clips whose frames show their number, each in a shard of its own."""
-    monkeypatch.setattr(cache_module, "SHARD_BYTES", 1)
+    monkeypatch.setattr(writer_module, "SHARD_BYTES", 1)
     with FrameCache(root).writer() as writer:
         for number in range(count):
             writer.add(str(number), np.full((2, 3, 4, 4), number, dtype=np.uint8), np.arange(2))
@@ -471,7 +593,7 @@ def test_more_shards_than_open_files(root, monkeypatch):
 def test_threads_share_few_mapped_shards(root, monkeypatch):
     """Threads that push each other's shards out of memory still read the right frames."""
     _many_shards(root, monkeypatch, 12)
-    monkeypatch.setattr(cache_module, "MAPPED_SHARDS", 3)
+    monkeypatch.setattr(store_module, "MAPPED_SHARDS", 3)
     store = FrameCache(root)
 
     def right(turn: int) -> bool:
@@ -509,12 +631,12 @@ def _no_more_files():
     ["read", "decode", "prepare", "prepare_uncached", "status", "fill", "lookup", "refresh", "open", "store"],
 )
 @pytest.mark.parametrize("key_known", [False, True])
-def test_too_many_open_files_are_no_damage(root, paths, tmp_path, action, key_known):
+def test_too_many_open_files_are_no_damage(root, sound, tmp_path, action, key_known):
     """Running out of files is the user's to mend: no clip is damaged or absent for it."""
-    copy = Path(shutil.copy2(paths[0], tmp_path / "clip"))
+    copy = _at(Path(shutil.copy2(sound[0].path, tmp_path / "clip")))
     reader, plain, fresh = _reader(root), _reader(None), _reader(tmp_path / "other")
     other = FrameCache(root)
-    reader.prepare(paths)
+    reader.prepare(sound)
     store, writer = _fill(root), FrameCache(root).writer()
     writer.add("new", *_clip(7))
     if key_known:
@@ -543,8 +665,8 @@ def test_an_index_skipped_for_too_many_open_files_is_read_later(root, monkeypatc
     """Once files can be opened again, a refresh finds what the failed one could not read."""
     store = FrameCache(root)
     _fill(root)
-    names = store._files()
-    monkeypatch.setattr(store, "_files", lambda: names)
+    names = store_module.listed(root)
+    monkeypatch.setattr(store_module, "listed", lambda _root: names)
     with _no_more_files(), pytest.raises(HarnessError, match="too many open files"):
         store.refresh()
     store.refresh()

@@ -119,6 +119,16 @@ def test_missing_clips_show_on_the_row() -> None:
     assert _cells(_page(sample()))["Missing"] == "0"
 
 
+def test_dropped_clips_stand_in_a_table_of_their_own() -> None:
+    """A row whose missing clips were dropped shares no table with the others, nor leads the page."""
+    lost = Missing(test=(MissingClip("clip0", "not found"),), policy="drop")
+    page = _page(sample(missing=lost), sample("method_b"), sample("method_c", missing=lost))
+    whole, dropped = re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
+    assert "not comparable" in dropped and "not comparable" not in whole
+    assert page.index("method_b") < page.index("method_a")
+    assert "(clip0): dropped with their queries, so both are fewer than the protocol has." in page
+
+
 def test_doubtful_rows_have_footnotes() -> None:
     """An unverified protocol and a dirty source tree are said on the row."""
     page = _page(sample(dirty=True, protocol=protocol(hash_status="unverified")))

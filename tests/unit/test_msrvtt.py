@@ -1,9 +1,10 @@
-"""MSR-VTT files: lists, sentences, videos by stem, and what is said when they are wrong."""
+"""MSR-VTT: its splits from every set of files, and the same ids and texts by each."""
 
 from __future__ import annotations
 
+import csv
 import json
-import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import av
 import pytest
 
 from harness import HarnessError
+from harness.data import AnnotatedOptions
+from harness.results.digest import texts_hash
 from harness_msrvtt.dataset import build
-from harness_msrvtt.files import read_ids, read_test
-from harness_msrvtt.options import MsrvttOptions
+from harness_msrvtt.plugin import harness_datasets
 from tests.support.msrvtt_tree import MsrvttTree, make_tree
+from tests.support.published import published
 
 TEST_CSV = "MSRVTT_JSFUSION_test.csv"
 
@@ -40,7 +43,7 @@ def tree(made, tmp_path) -> MsrvttTree:
 
 
 def open_at(root: Path, annotations: str = ""):
-    return build(MsrvttOptions(annotations=annotations), root)
+    return build(AnnotatedOptions(annotations=annotations), root)
 
 
 def decode(path: Path) -> int:
@@ -48,9 +51,15 @@ def decode(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
 def test_splits_follow_the_lists(made):
-    """Each split has the clips of its csv file, in the file's order."""
+    """Each split has the clips of its csv file, in the file's order, and only those with files are splits."""
     data = open_at(made.root)
+    assert data.splits()[:2] == ["train-9k", "train-7k"] and "test-1k-A" in data.splits()
+    assert "train-1k-B" not in data.splits()
     for split, ids in (
         ("train-9k", made.train_ids),
         ("train-7k", made.train_7k_ids),
@@ -62,72 +71,127 @@ def test_splits_follow_the_lists(made):
 def test_missing_videos_are_named(made):
     """A clip without a file keeps its place with no path, and the report counts and names it."""
     data = open_at(made.root)
-    report = data.check(["train-9k", "test-1k-A"])
-    assert report.found == {"train-9k": 7, "test-1k-A": 3}
-    assert report.missing == {"train-9k": ("video2",), "test-1k-A": ("video9771",)}
-    assert data.clips("train-9k")[1].path == made.video("video1")
+    splits = data.check(["train-9k", "test-1k-A"]).splits
+    assert {name: report.found for name, report in splits.items()} == {"train-9k": 7, "test-1k-A": 3}
+    assert splits["train-9k"].missing == ("video2",)
+    assert splits["test-1k-A"].missing == ("video9771",)
+    assert [clip.path for clip in data.clips("train-9k")][1:3] == [made.video("video1"), None]
 
 
 def test_captions_come_from_json_and_csv(made):
     """Training has every sentence of the listed clips; test has exactly the csv sentences."""
     data = open_at(made.root)
     train = data.captions("train-9k")
-    assert len(train) == 8 * 3
-    assert len({caption.id for caption in train}) == len(train)
+    assert [caption.id for caption in train] == [f"{name}#{k}" for name in made.train_ids for k in range(3)]
     assert {caption.clip_id for caption in train} == set(made.train_ids)
     assert len(data.captions("train-7k")) == 6 * 3
+    with made.annotation(TEST_CSV).open(encoding="utf-8") as file:
+        rows = [(f"{row['video_id']}#0", row["video_id"], row["sentence"]) for row in csv.DictReader(file)]
     test = data.captions("test-1k-A")
-    assert [(caption.id, caption.clip_id) for caption in test] == [
-        (f"ret{k}", name) for k, name in enumerate(made.test_ids)
-    ]
+    assert [(caption.id, caption.clip_id, caption.text) for caption in test] == rows
 
 
-def test_both_json_dialects_read_the_same(tree, made):
-    """The Oxford archive's annotations/image_id gives the captions of sentences/video_id."""
+def _oxford(tree: MsrvttTree, items: list[dict]) -> None:
+    coco = [{"image_id": item["video_id"], "caption": item["caption"]} for item in items]
+    write_json(tree.annotation("MSR_VTT.json"), {"annotations": coco})
+
+
+def _owner(tree: MsrvttTree, items: list[dict]) -> None:
+    for name, ids in (("train_val", tree.train_ids), ("test", tree.test_ids)):
+        sentences = [item for item in items if item["video_id"] in ids]
+        videos = [{"video_id": video, "split": name} for video in ids]
+        write_json(tree.annotation(f"{name}_videodatainfo.json"), {"videos": videos, "sentences": sentences})
+
+
+def _mapper(tree: MsrvttTree, items: list[dict]) -> None:
+    texts: dict[str, list[str]] = {}
+    for item in items:
+        texts.setdefault(item["video_id"], []).append(item["caption"])
+    write_json(tree.annotation("txt_mapper.json"), texts)
+
+
+def _records(tree: MsrvttTree, items: list[dict]) -> None:
+    write_json(tree.annotation("caption_annotation.json"), items)
+
+
+@pytest.mark.parametrize("write", [_oxford, _owner, _mapper, _records])
+def test_every_caption_file_reads_the_same(tree, made, write):
+    """Whichever file holds the captions of all videos, training has the same ids and texts in one order."""
     path = tree.annotation("MSRVTT_data.json")
     items = json.loads(path.read_text())["sentences"]
-    oxford = [{"image_id": item["video_id"], "caption": item["caption"]} for item in items]
     path.unlink()
-    tree.annotation("MSR_VTT.json").write_text(json.dumps({"annotations": oxford}))
+    write(tree, items)
     assert open_at(tree.root).captions("train-9k") == open_at(made.root).captions("train-9k")
 
 
-def test_videos_are_found_by_stem(tree):
-    """Videos may lie in any folder, also a linked one, with any usual suffix in any case."""
-    deep = tree.root / "videos" / "all" / "part"
-    deep.mkdir(parents=True)
-    moved = tree.video("video0").rename(deep / "video0.WEBM")
-    outside = tree.root.parent / "elsewhere"
-    outside.mkdir()
-    tree.video("video1").rename(outside / "video1.mkv")
-    (tree.root / "link").symlink_to(outside)
-    (outside / "back").symlink_to(tree.root)
-    (tree.root / "MSRVTT_Videos" / "._video2.mp4").write_bytes(b"x")
-    clips = open_at(tree.root).clips("train-9k")
-    assert clips[0].path == moved
-    assert clips[1].path == tree.root / "link" / "video1.mkv"
-    assert clips[2].path is None
+def _jsonl(tree: MsrvttTree, split: str, said: dict[str, list[str]]) -> None:
+    name = {"train-9k": "train9k", "train-7k": "train7k", "test-1k-A": "test1ka"}[split]
+    lines = [json.dumps({"clip_id": video, "text": texts}) for video, texts in said.items()]
+    tree.annotation(f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 
-def test_two_files_of_one_stem_are_noted(tree):
-    """Of two files with a clip's name the higher one is taken, and the report says so."""
-    shutil.copy(tree.video("video0"), tree.root / "video0.mp4")
-    data = open_at(tree.root)
-    assert data.clips("train-9k")[0].path == tree.root / "video0.mp4"
-    assert "another has their stem: 1;" in data.check(["train-9k"]).notes[0]
+def _mmaction2(tree: MsrvttTree, split: str, said: dict[str, list[str]]) -> None:
+    name = {"train-9k": "train_9k", "train-7k": "train_7k", "test-1k-A": "test_JSFUSION"}[split]
+    write_json(tree.annotation(f"{name}.json"), {f"{video}.mp4": texts for video, texts in said.items()})
+
+
+def _vindlu(tree: MsrvttTree, split: str, said: dict[str, list[str]]) -> None:
+    name = {"train-9k": "train9k", "train-7k": "train7k", "test-1k-A": "test1k"}[split]
+    records = [{"video": f"{video}.mp4", "caption": texts} for video, texts in said.items()]
+    write_json(tree.annotation(f"msrvtt_ret_{name}.json"), records)
+
+
+def _valor(tree: MsrvttTree, split: str, said: dict[str, list[str]]) -> None:
+    name = {"train-9k": "train", "test-1k-A": "test"}.get(split)
+    records = [{"video_id": video, "desc": texts, "subtitle": ""} for video, texts in said.items()]
+    if name:
+        write_json(tree.annotation(f"descs_ret_{name}.json"), records)
+
+
+def _oxford_test(tree: MsrvttTree, split: str, said: dict[str, list[str]]) -> None:
+    if split != "test-1k-A":
+        return _mmaction2(tree, split, said)
+    tree.annotation("val_list_jsfusion.txt").write_text("\n".join(said))
+    coco = [
+        {"image_id": video, "caption": text}
+        for video, texts in said.items()
+        for text in ("another", "text", *texts)
+    ]
+    write_json(tree.annotation("MSR_VTT.json"), {"annotations": coco})
+    numbers = pickle.dumps(dict.fromkeys(said, 2))
+    tree.annotation("jsfusion_val_caption_idx.pkl").write_bytes(numbers)
+
+
+@pytest.mark.parametrize("write", [_jsonl, _mmaction2, _vindlu, _valor, _oxford_test])
+def test_every_layout_gives_the_same_protocol(tree, made, write):
+    """The files of every other code base give the clips and captions of CLIP4Clip's, ids included."""
+    ours = open_at(made.root)
+    shutil.rmtree(tree.annotation("any").parent)
+    tree.annotation("any").parent.mkdir()
+    for split in ("train-9k", "train-7k", "test-1k-A"):
+        said: dict[str, list[str]] = {}
+        for caption in ours.captions(split):
+            said.setdefault(caption.clip_id, []).append(caption.text)
+        write(tree, split, said)
+    theirs = open_at(tree.root)
+    assert {"train-9k", "test-1k-A"} <= set(theirs.splits())
+    for split in theirs.splits():
+        assert theirs.captions(split) == ours.captions(split)
+        assert [clip.id for clip in theirs.clips(split)] == [clip.id for clip in ours.clips(split)]
+
+
+def test_the_first_caption_stands_for_a_clip_of_1k_B(tree, made):
+    """1k-B asks with the first caption of each listed video."""
+    tree.annotation("test_list_miech.txt").write_text("video5\nvideo1\n")
+    first = {c.clip_id: c for c in reversed(open_at(made.root).captions("train-9k"))}
+    assert open_at(tree.root).captions("test-1k-B") == [first["video5"], first["video1"]]
 
 
 def test_annotations_may_lie_elsewhere(tree):
     """The option ``annotations`` names a folder outside the data root."""
     shutil.move(tree.annotation("any").parent, tree.root.parent / "lists")
     data = open_at(tree.root, str(tree.root.parent / "lists"))
-    assert len(data.clips("test-1k-A")) == 4
-
-
-def test_root_that_does_not_exist(tmp_path):
-    """A data root that is not there is named in the error."""
-    with pytest.raises(HarnessError, match="nowhere does not exist"):
-        open_at(tmp_path / "nowhere")
+    assert [clip.path is None for clip in data.clips("test-1k-A")] == [False, True, False, False]
 
 
 def test_root_without_annotations(tree):
@@ -139,35 +203,30 @@ def test_root_without_annotations(tree):
     assert caught.value.hint
 
 
-def test_root_without_videos(tree):
-    """Without a single video the error says where was looked and for which suffixes."""
-    shutil.rmtree(tree.video("any").parent)
-    with pytest.raises(HarnessError, match=r"no video file in .*msrvtt.*mp4") as caught:
-        open_at(tree.root)
-    assert caught.value.hint
-
-
 def test_one_absent_list_is_an_error_when_needed(tree):
     """A lacking train list leaves the test split usable and is named when training asks for it."""
     tree.annotation("MSRVTT_train.9k.csv").unlink()
     data = open_at(tree.root)
-    assert len(data.captions("test-1k-A")) == 4
-    with pytest.raises(HarnessError, match=r"MSRVTT_train\.9k\.csv is neither"):
+    assert len(data.captions("test-1k-A")) == 4 and "train-9k" not in data.splits()
+    with pytest.raises(HarnessError, match=r"msrvtt/train-9k in .*looked for MSRVTT_train\.9k\.csv with"):
         data.clips("train-9k")
+
+
+def test_captions_of_other_videos_are_refused(tree):
+    """A caption file that describes hardly any listed video is not taken for a small split."""
+    write_json(tree.annotation("MSRVTT_data.json"), {"sentences": [{"video_id": "video77", "caption": "x"}]})
+    with pytest.raises(
+        HarnessError, match=r"no text for 8 of the 8 clips of msrvtt/train-9k, such as video0"
+    ):
+        open_at(tree.root).captions("train-9k")
 
 
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        (TEST_CSV, "key,video_id\nret0,video9770\n", "line 1: the header lacks sentence"),
-        (TEST_CSV, "key,video_id,sentence\nret0,video9770,a\nret1,,b\n", "line 3: no video_id"),
-        (TEST_CSV, "key,video_id,sentence\nr,v,one, two\n", "line 2: more fields"),
-        (TEST_CSV, "key,video_id,sentence\nr,v,a\nr,w,b\n", "line 3: repeats the key r"),
-        ("MSRVTT_train.9k.csv", "video_id\nvideo0\nvideo1\nvideo0\n", "line 4: repeats video0"),
-        ("MSRVTT_data.json", '{"sentences": [\n{"video_id": }]}', "line 2: is not JSON"),
-        ("MSRVTT_data.json", '{"sentences": [{"video_id": "video0"}]}', r"sentences\[0\] lacks"),
-        ("MSRVTT_data.json", '{"videos": []}', "neither a list"),
-        ("MSRVTT_data.json", '{"sentences": []}', "no sentence for 8 clips .* video0, video1"),
+        (TEST_CSV, "key,video_id,sentence\nret0,video9770,a\nret1,,b\n", "line 3: it names no video"),
+        ("MSRVTT_train.9k.csv", "video_id\nvideo0,1\n", "line 2: more fields"),
+        ("MSRVTT_data.json", '{"sentences": [{"video_id": "video0"}]}', r"sentences\[0\]: lacks a text"),
     ],
 )
 def test_malformed_annotations_are_located(tree, name, text, said):
@@ -182,9 +241,10 @@ def test_malformed_annotations_are_located(tree, name, text, said):
 def test_unknown_split_and_source(made):
     """A split or text source that MSR-VTT does not have is refused with those it has."""
     data = open_at(made.root)
-    with pytest.raises(HarnessError, match="train-7k"):
+    with pytest.raises(HarnessError, match="no split 'val'") as caught:
         data.clips("val")
-    with pytest.raises(HarnessError, match="'text'"):
+    assert "train-7k" in caught.value.hint
+    with pytest.raises(HarnessError, match="no text source 'subtitle'"):
         data.captions("test-1k-A", "subtitle")
 
 
@@ -202,16 +262,59 @@ def test_tree_holds_real_and_broken_videos(made):
         decode(made.video("video4"))
 
 
-def test_real_lists_have_the_published_counts():
-    """The published files give 9000, 7010 and 1000 clips, 995 distinct sentences, none shared."""
-    folder = os.environ.get("HARNESS_ANNOTATIONS")
-    if not folder:
-        pytest.skip("HARNESS_ANNOTATIONS does not name a folder with msrvtt/*.csv")
-    lists = Path(folder) / "msrvtt"
-    long = read_ids(lists / "MSRVTT_train.9k.csv")
-    short = read_ids(lists / "MSRVTT_train.7k.csv")
-    test = read_test(lists / TEST_CSV)
-    assert (len(long), len(short), len(test)) == (9000, 7010, 1000)
-    assert len({text for *_, text in test}) == 995
-    videos = {video for _, video, _ in test}
-    assert len(videos) == 1000 and not videos & set(long) and set(short) <= set(long)
+@pytest.fixture
+def real(tmp_path):
+    return open_at(tmp_path, str(published("msrvtt")))
+
+
+def test_published_1k_a(real):
+    """The published 1k-A has 1000 clips with a sentence each, 995 of them distinct, and its stated hash."""
+    clips, captions = real.clips("test-1k-A"), real.captions("test-1k-A")
+    assert len(clips) == len({clip.id for clip in clips}) == len(captions) == 1000
+    assert len({caption.text for caption in captions}) == 995
+    protocol = harness_datasets()[0].default_protocol
+    found = texts_hash([(c.id, c.text, c.clip_id) for c in captions], [clip.id for clip in clips])
+    assert (protocol.test, protocol.texts_hash) == ("test-1k-A", found)
+
+
+def test_published_full_test_set(real):
+    """The published full test set has 2990 clips with 20 sentences each."""
+    captions = real.captions("test-full")
+    assert len(real.clips("test-full")) == 2990 and len(captions) == 59800
+    assert all(caption.id.endswith(f"#{k % 20}") for k, caption in enumerate(captions))
+
+
+def test_published_lists(tmp_path):
+    """The published lists have their sizes: 7k is full train and val, 9k and 7k share nothing with 1k-A."""
+    lists = published("msrvtt")
+    names = (
+        *("MSRVTT_train.9k.csv", "MSRVTT_train.7k.csv", TEST_CSV),
+        *(f"MSRVTT_{part}.full.csv" for part in ("train", "val", "test")),
+        *("train_list_miech.txt", "test_list_miech.txt"),
+    )
+    said = {f"video{k}": ["x"] for k in range(10_000)}
+    for name in names:
+        shutil.copy(lists / name, tmp_path)
+    write_json(tmp_path / "txt_mapper.json", said)
+    data = open_at(tmp_path)
+    splits = {
+        split: {clip.id for clip in data.clips(split)}
+        for split in (
+            "train-9k",
+            "train-7k",
+            "train-full",
+            "val-full",
+            "test-full",
+            "train-1k-B",
+            "test-1k-B",
+        )
+    }
+    splits["test-1k-A"] = {clip.id for clip in data.clips("test-1k-A")}
+    sizes = (9000, 7010, 6513, 497, 2990, 6656, 1000, 1000)
+    assert tuple(len(ids) for ids in splits.values()) == sizes
+    assert splits["train-7k"] == splits["train-full"] | splits["val-full"]
+    assert splits["train-7k"] <= splits["train-9k"]
+    assert len(splits["train-9k"] & splits["test-full"]) == 1990
+    assert not splits["test-1k-A"] & splits["train-9k"] and splits["test-1k-A"] <= splits["test-full"]
+    assert len(splits["train-1k-B"] & splits["test-1k-A"]) == 453
+    assert len(splits["test-1k-B"] & splits["test-1k-A"]) == 296

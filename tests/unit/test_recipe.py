@@ -465,6 +465,8 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "evaluation.tile_memory_mb": "1",
         "evaluation.precision": "bf16",
         "evaluation.postprocess": "{name: dual_softmax}",
+        "evaluation.missing": "drop",
+        "data.storage": "jpeg",
     }
     # One option stands for all of its component; a section that grows has to be added above.
     components = ("model.backbone.", "model.temporal.", "train.optimizer.", "train.loss.")

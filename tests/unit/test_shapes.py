@@ -277,7 +277,8 @@ def test_fewer_clips_are_a_prefix(prepared, tmp_path):
 def test_clips_have_no_path_before_preparation(tmp_path):
     """Before the files exist the clips are listed with no path, as missing ones are."""
     data = small(tmp_path)
-    assert data.check(["train", "test"]).found == {"train": 0, "test": 0}
+    report = data.check(["train", "test"])
+    assert {name: split.found for name, split in report.splits.items()} == {"train": 0, "test": 0}
 
 
 def test_files_appear_only_when_whole(tmp_path, monkeypatch):
@@ -322,7 +323,8 @@ def test_interrupted_preparation_is_completed(prepared, tmp_path):
     (data.folder / "train" / "train00002.mp4").write_bytes(b"")
     data.prepare(silent)
     assert files_of(data) == {name: files_of(prepared)[name] for name in files_of(data)}
-    assert data.check(["train", "test"]).found == {"train": 24, "test": 192}
+    report = data.check(["train", "test"])
+    assert {name: split.found for name, split in report.splits.items()} == {"train": 24, "test": 192}
     assert (data.folder / "complete.json").exists() and not list(data.folder.rglob("*.part"))
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.data import video
+from harness.data import decoding, packets, survey, video
 from harness.data.video import DamagedClip, probe, read_frames, read_frames_sequential
 from tests.support import clips
 
@@ -99,8 +99,8 @@ def test_decoder_threads_change_nothing(folder, kind):
 def test_only_wanted_groups_are_decoded(folder, monkeypatch):
     """One wanted frame near the end of a clip decodes part of its group and no more."""
     calls = []
-    keep = video._collect
-    monkeypatch.setattr(video, "_collect", lambda f, *rest: calls.extend(f) or keep(f, *rest))
+    keep = decoding._collect
+    monkeypatch.setattr(decoding, "_collect", lambda f, *rest: calls.extend(f) or keep(f, *rest))
     read_frames(folder / "bframes", lambda _: np.array([50]))
     assert 1 <= len(calls) <= 12
 
@@ -164,21 +164,21 @@ def test_a_full_decode_is_the_fallback(folder, reader, monkeypatch):
     """If no seek lands where the index says, the frames are right all the same."""
 
     def lost(*_):
-        raise video.Disagreement("lost")
+        raise packets.Disagreement("lost")
 
-    monkeypatch.setattr(video.Cursor, "move_to", lost)
+    monkeypatch.setattr(packets.Cursor, "move_to", lost)
     decoded = reader(folder / "bframes", _twelve)
     assert _numbers(decoded) == decoded.indices.tolist()
 
 
 def test_packets_without_times_are_decoded_through(folder, monkeypatch):
     """Where the packets do not tell the frames, decoding counts and times them."""
-    keep = video.index_packets
+    keep = survey.index_packets
 
     def vague(container, stream):
         return replace(keep(container, stream), complete=False)
 
-    monkeypatch.setattr(video, "index_packets", vague)
+    monkeypatch.setattr(survey, "index_packets", vague)
     assert probe(folder / "bframes").frames == 60
     decoded = read_frames(folder / "bframes", _twelve)
     assert _numbers(decoded) == decoded.indices.tolist()

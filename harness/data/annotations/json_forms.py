@@ -5,18 +5,19 @@ Tables:  ``{"videos": [...], "sentences": [{"video_id", "caption"}]}`` (MSR-VTT)
 Records: a list, or one object per line, of ``{"video_id" | "video" | "clip_id" | ...: name,
          "desc" | "caption" | "description" | "text" | ...: a text or a list of texts}``
 Mapping: ``{name: text | [texts] | [[words]]}``, or ``{name: {"duration", "sentences"}}``
-         (ActivityNet Captions)
+         (ActivityNet Captions), or with another key of a text in place of ``sentences``
 List:    ``[name, ...]``
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.data.annotations.rows import AnnotationFile, Row, malformed, row
+from harness.data.annotations.rows import AnnotationFile, Row, malformed, row, shown
 from harness.errors import HarnessError
 
 VIDEO_KEYS = ("video_id", "clip_id", "videoID", "videoid", "video", "image_id", "image", "file", "vid")
@@ -32,12 +33,12 @@ _TABLES = (("sentences", "video_id"), ("annotations", "image_id"))
 def read(path: Path, text: str) -> AnnotationFile:
     """Rows of a JSON or JSON-lines file."""
     try:
-        data = json.loads(text)
+        data = _parse(text)
     except json.JSONDecodeError as error:
         if error.msg.startswith("Extra data") and text.lstrip().startswith("{"):
             return _gather(path, "json lines", _lines(path, text))
         raise malformed(path, f"line {error.lineno}", f"is not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, endless nesting
+    except (ValueError, RecursionError) as error:  # digits by the thousand, endless nesting, a name twice
         raise HarnessError(f"{path} is not JSON: {error}", "get the file again") from error
     if isinstance(data, dict):
         return _of_object(path, data)
@@ -46,18 +47,31 @@ def read(path: Path, text: str) -> AnnotationFile:
     return _gather(path, "json records", _records(path, data))
 
 
+def _parse(text: str) -> Any:
+    """The JSON in ``text``. Of a name that occurs twice in one object the first value would be lost."""
+
+    def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise ValueError(f"the name {twice[:40]!r} occurs twice in one object")
+        return made
+
+    return json.loads(text, object_pairs_hook=whole)
+
+
 def _of_object(path: Path, data: dict[str, Any]) -> AnnotationFile:
     for key, video_key in _TABLES:
         if isinstance(data.get(key), list):
             return _gather(path, f"json table of {key}", _table(path, data, key, video_key))
-    if all(isinstance(value, dict) and "sentences" in value for value in data.values()) and data:
-        return _gather(path, "json mapping with durations", _timed(path, data))
-    if _names_a_video(data) and any(key in data for key in TEXT_KEYS):  # a single line of JSON lines
+    if any(isinstance(value, dict) and _text_key(value) for value in data.values()):
+        return _gather(path, "json mapping to records", _mapped(path, data))
+    if _names_a_video(data) and _text_key(data):  # a single line of JSON lines
         return _gather(path, "json lines", _records(path, [data]))
     if data and all(isinstance(value, str | list) for value in data.values()):
         return _gather(path, "json mapping", ((repr(name), name, value, {}) for name, value in data.items()))
     raise HarnessError(
-        f"{path} is JSON of no known form: its first keys are {', '.join(map(repr, list(data)[:4])) or 'none'}",
+        f"{path} is JSON of no known form: its first keys are {_first(data)}",
         "see the documentation for the annotation files that can be read",
     )
 
@@ -78,15 +92,17 @@ def _table(path: Path, data: dict[str, Any], key: str, video_key: str) -> Iterat
         yield place, item.get(video_key), item["caption"], {}
 
 
-def _timed(path: Path, data: dict[str, Any]) -> Iterator[tuple]:
+def _mapped(path: Path, data: dict[str, Any]) -> Iterator[tuple]:
     for name, value in data.items():
+        if not isinstance(value, dict) or not _text_key(value):
+            raise malformed(path, repr(name), "has no text")
         duration = value.get("duration")
         if duration is not None and (
             not isinstance(duration, int | float) or isinstance(duration, bool) or not 0 < duration < 1e7
         ):
-            raise malformed(path, repr(name), f"its duration is {str(duration)[:40]}")
+            raise malformed(path, repr(name), f"its duration is {shown(duration)}")
         known = {} if duration is None else {"duration_s": float(duration)}
-        yield repr(name), name, value["sentences"], known
+        yield repr(name), name, value[_text_key(value)], known
 
 
 def _records(path: Path, items: Iterable[Any], place: str = "[{}]") -> Iterator[tuple]:
@@ -98,9 +114,9 @@ def _record(path: Path, place: str, item: Any) -> tuple:
     if not isinstance(item, dict):
         raise malformed(path, place, "is no record")
     video = next((item[key] for key in VIDEO_KEYS if key in item), None)
-    texts = next((item[key] for key in TEXT_KEYS if key in item), None)
+    texts = item.get(_text_key(item))
     if video is None or texts is None:
-        raise malformed(path, place, f"has no video or no text; its keys are {', '.join(item)[:80]}")
+        raise malformed(path, place, f"has no video or no text; its keys are {shown(', '.join(item), 80)}")
     split = item.get("split", "")
     return place, video, texts, {"split": split if isinstance(split, str) else ""}
 
@@ -111,11 +127,19 @@ def _lines(path: Path, text: str) -> Iterator[tuple]:
         if not line.strip():
             continue
         try:
-            item = json.loads(line)
+            item = _parse(line)
         except (ValueError, RecursionError) as error:
             what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             raise malformed(path, f"line {number}", f"is not JSON: {what}") from error
         yield _record(path, f"line {number}", item)
+
+
+def _text_key(item: dict[str, Any]) -> str:
+    return next((key for key in TEXT_KEYS if key in item), "")
+
+
+def _first(item: dict[str, Any]) -> str:
+    return ", ".join(repr(shown(key)) for key in list(item)[:4]) or "none"
 
 
 def _names_a_video(item: dict[str, Any]) -> bool:

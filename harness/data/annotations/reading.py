@@ -15,7 +15,13 @@ _GZIP, _PICKLE = b"\x1f\x8b", b"\x80"
 
 def read(path: Path) -> AnnotationFile:
     """All rows of a file, plain or gzipped. Raises HarnessError with file and place."""
-    content = _content(path)
+    file = _recognised(path, _content(path))
+    if not file.rows:
+        raise HarnessError(f"{path} names no video", "get the file again")
+    return file
+
+
+def _recognised(path: Path, content: bytes) -> AnnotationFile:
     if content.startswith(_PICKLE) or path.name.lower().removesuffix(".gz").endswith(".pkl"):
         return pickled.read(path, content)
     try:

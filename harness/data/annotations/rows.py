@@ -41,7 +41,7 @@ class AnnotationFile:
 
 def malformed(path: Path, place: str, what: str) -> HarnessError:
     """The error for one place of a file, e.g. ``line 3`` or ``sentences[7]``."""
-    return HarnessError(f"{path}, {place}: {what}", "correct that place or get the file again")
+    return HarnessError(f"{path}, {place[:80]}: {what}", "correct that place or get the file again")
 
 
 def row(path: Path, place: str, video: object, texts: object, **known: object) -> tuple[Row, int]:
@@ -53,17 +53,39 @@ def row(path: Path, place: str, video: object, texts: object, **known: object) -
         video = str(video)
     if not isinstance(video, str) or not video.strip():
         raise malformed(path, place, "it names no video")
-    if "\n" in video or "\0" in video:
+    if "\n" in video or _spoiled(video):
         raise malformed(path, place, f"a video cannot be called {video[:40]!r}")
+    name = video.strip()[:80]
     given = [texts] if isinstance(texts, str) else texts
     if not isinstance(given, list | tuple):
-        raise malformed(path, place, f"the texts of {video} are no text and no list of texts")
+        raise malformed(path, place, f"the texts of {name} are no text and no list of texts")
     found = []
     for text in given:
         if isinstance(text, list | tuple) and all(isinstance(word, str) for word in text):
             text = " ".join(text)
         if not isinstance(text, str):
-            raise malformed(path, place, f"a text of {video} is no text but {str(text)[:40]!r}")
+            raise malformed(path, place, f"a text of {name} is no text but {shown(text)!r}")
+        if _spoiled(text):
+            raise malformed(path, place, f"a text of {name} holds {_spoiled(text)}")
         found.append(text.strip())
     kept = tuple(text for text in found if text)
     return Row(video.strip(), kept, **known), len(found) - len(kept)  # type: ignore[arg-type]
+
+
+def shown(value: object, length: int = 40) -> str:
+    """A short text for a value of any size and depth, on one line."""
+    if isinstance(value, int) and abs(value) > 1e30:
+        return "a number without measure"
+    plain = value is None or isinstance(value, str | int | float)
+    return " ".join(str(value)[:length].split()) if plain else f"a {type(value).__name__}"
+
+
+def _spoiled(text: str) -> str:
+    """What of a text nobody wrote: zeroed blocks of a disk, and escapes that were cut in two."""
+    if "\0" in text:
+        return "NUL characters"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half a character"
+    return ""

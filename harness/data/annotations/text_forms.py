@@ -47,23 +47,29 @@ def _film_clips(path: Path, text: str) -> Iterator[tuple]:
 
 def _table(path: Path, text: str, delimiter: str) -> Iterator[tuple]:
     csv.field_size_limit(_FIELD_LIMIT)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    # Not io.StringIO, which takes four bytes for a character: some files have hundreds of megabytes.
+    lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     number = 1
     try:
-        header = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = header
-        video_key = next((key for key in VIDEO_KEYS if key in header), None)
-        text_key = next((key for key in TEXT_KEYS if key in header), None)
-        if video_key is None:
+        header = [name.strip() for name in next(filter(None, reader), [])]
+        keys = (
+            next((key for key in VIDEO_KEYS if key in header), ""),
+            next((key for key in TEXT_KEYS if key in header), ""),
+            "split",
+        )
+        video, text_at, split = (header.index(key) if key in header else None for key in keys)
+        if video is None:
             raise malformed(path, "line 1", f"the header has none of {', '.join(VIDEO_KEYS)}")
-        for fields in reader:
+        for fields in filter(None, reader):
             number = reader.line_num
-            if None in fields:
+            if len(fields) > len(header):
                 raise malformed(path, f"line {number}", "more fields than the header has")
-            if text_key is not None and fields[text_key] is None:
-                raise malformed(path, f"line {number}", f"no {text_key}")
-            texts = () if text_key is None else fields[text_key]
-            yield f"line {number}", fields[video_key], texts, (fields.get("split") or "").strip()
+            fields += [None] * (len(header) - len(fields))
+            if text_at is not None and fields[text_at] is None:
+                raise malformed(path, f"line {number}", f"no {keys[1]}")
+            texts = () if text_at is None else fields[text_at]
+            yield f"line {number}", fields[video], texts, "" if split is None else fields[split] or ""
     except csv.Error as error:
         raise malformed(path, f"line {number + 1}", str(error)) from error
 

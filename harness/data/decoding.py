@@ -1,0 +1,147 @@
+"""The wanted frames of a surveyed clip: by visits to the groups that hold them, or all in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+
+from harness.data.damage import DamagedClip
+from harness.data.opening import opened
+from harness.data.packets import Cursor, Disagreement
+from harness.data.survey import Survey, VideoInfo, all_frames
+from harness.data.upright import upright
+
+Choose = Callable[[VideoInfo], np.ndarray]
+Convert = Callable[[np.ndarray], Any]
+
+#: Codecs in which a picture that nothing refers to leaves nothing behind, so that it can be left
+#: out. VP8 and VP9 carry entropy and segment state from such a picture to the next one, and in HEVC
+#: one may be referred to from a higher temporal layer.
+_LEAVES_NOTHING = frozenset({"h264", "mpeg4", "mpeg1video", "mpeg2video"})
+
+
+class Decoded(NamedTuple):
+    """``frames``: one uint8 ``[H, W, 3]`` RGB array (or what ``convert`` made of it) per wanted
+    index, repeats sharing one object; ``times [T]`` in seconds; ``indices [T]`` as chosen."""
+
+    frames: list[Any]
+    times: np.ndarray
+    indices: np.ndarray
+
+
+class Wanted:
+    """The chosen frames of one clip, collected as they turn up, each under its index."""
+
+    def __init__(self, info: VideoInfo, choose: Choose, convert: Convert | None) -> None:
+        self.indices = np.asarray(choose(info), dtype=np.int64)
+        inside = (self.indices >= 0) & (self.indices < info.frames)
+        assert self.indices.ndim == 1 and inside.all(), "chosen frames must lie inside the clip"
+        self.missing = set(self.indices.tolist())
+        self._times = info.times
+        self._convert = convert
+        self._pictures: dict[int, Any] = {}
+
+    def take(self, index: int, picture: Callable[[], np.ndarray]) -> None:
+        """Keeps what ``picture()`` gives if frame ``index`` is wanted and not there yet."""
+        if index in self.missing:
+            self._pictures[index] = self._convert(picture()) if self._convert else picture()
+            self.missing.remove(index)
+
+    def result(self) -> Decoded:
+        assert not self.missing
+        frames = [self._pictures[index] for index in self.indices.tolist()]
+        return Decoded(frames, self._times[self.indices], self.indices)
+
+
+def decode_runs(container, stream, clip: Survey, wanted: Wanted) -> None:
+    """One visit per group of pictures that holds wanted frames, verifying every time stamp.
+
+    A group that cannot be decoded on its own is tried once more with the one before it as a
+    run-up: in an open group the decoder's books may refer to pictures of the group before, and
+    with a gradual refresh the picture is whole only after a while.
+    """
+    packets, decoder = clip.packets, stream.codec_context
+    _take(clip.opening, clip, wanted)
+    cursor = Cursor(container, stream, packets)
+    groups = groupby(sorted(wanted.missing), key=lambda index: int(packets.start[index]))
+    for start, members in [(start, list(group)) for start, group in groups]:
+        try:
+            _decode_run(cursor, decoder, clip, wanted, members, start)
+        except (Disagreement, av.FFmpegError):
+            decoder.flush_buffers()
+            earlier = max(int(np.searchsorted(packets.keys, start)) - 1, 0)
+            _decode_run(cursor, decoder, clip, wanted, members, int(packets.keys[earlier]))
+
+
+def _decode_run(
+    cursor: Cursor, decoder, clip: Survey, wanted: Wanted, members: list[int], origin: int
+) -> None:
+    """Decodes the frames ``members`` of one group, beginning with packet ``origin``.
+
+    Frames that nothing refers to are not decoded unless wanted themselves. The decoder is drained
+    after the last wanted packet, which yields the frame without decoding those that follow it.
+    """
+    packets, start = clip.packets, int(clip.packets.start[members[0]])
+    first_pts = int(packets.packet_pts[start])
+    targets = {int(clip.pts[index]) for index in members}
+    last = max(int(packets.position[index]) for index in members)
+    skipped = "NONREF" if decoder.name in _LEAVES_NOTHING else "DEFAULT"
+    cursor.move_to(origin)
+    while cursor.next <= last:
+        packet = cursor.read()
+        decoder.skip_frame = "DEFAULT" if packet.pts in targets else skipped
+        if packet.pts < first_pts:
+            # Shown before the group, so it may refer to what was not read: its errors say
+            # nothing, yet the decoder must have seen it to keep its books.
+            frames: list = []
+            with suppress(av.FFmpegError):
+                frames = decoder.decode(packet)
+        else:
+            frames = decoder.decode(packet)
+        _collect(frames, first_pts, origin == start, clip, wanted)
+    _collect(decoder.decode(None), first_pts, origin == start, clip, wanted)
+    decoder.flush_buffers()
+    decoder.skip_frame = "DEFAULT"
+    if not wanted.missing.isdisjoint(members):
+        raise Disagreement("a wanted frame did not appear")
+
+
+def _collect(frames: list, first_pts: int, fresh: bool, clip: Survey, wanted: Wanted) -> None:
+    """Takes the wanted ones among the ``frames`` that belong to a group or follow it.
+
+    In a ``fresh`` decoder the first must be a true keyframe, whatever the container calls it.
+    """
+    for frame in frames:
+        if frame.pts is None or frame.pts < first_pts:
+            continue
+        if frame.is_corrupt or (fresh and frame.pts == first_pts and not frame.key_frame):
+            raise Disagreement("a frame is corrupt, or no keyframe where one was announced")
+        _take(frame, clip, wanted)
+
+
+def _take(frame: av.VideoFrame, clip: Survey, wanted: Wanted) -> None:
+    wanted.take(clip.place_of(frame.pts), lambda: upright(frame))
+
+
+def decode_all(
+    path: Path | str, clip: Survey, choose: Choose, threads: int, convert: Convert | None
+) -> Decoded:
+    """Every frame in order; raises :class:`Disagreement` if the frames are not those surveyed."""
+    wanted, count, known = Wanted(clip.info, choose, convert), 0, 0
+    with opened(path, threads) as (container, stream):
+        for frame in all_frames(path, container, stream):
+            place = count if clip.pts is None else clip.place_of(frame.pts)
+            count += 1
+            known += 0 <= place < clip.info.frames
+            wanted.take(place, lambda frame=frame: upright(frame))
+    if count < clip.info.frames:
+        raise DamagedClip(path, f"only {count} of {clip.info.frames} frames can be decoded")
+    if not count == known == clip.info.frames or wanted.missing:
+        raise Disagreement("the frames are not those that the packets announce")
+    return wanted.result()

@@ -1,0 +1,1 @@
+"""activitynet: one paragraph for each long video of an activity."""

@@ -1,0 +1,1 @@
+"""didemo: one paragraph for each unedited video from Flickr."""

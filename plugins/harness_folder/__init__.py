@@ -1,0 +1,1 @@
+"""Your own videos: any folder of them, with their captions in csv or JSON files."""

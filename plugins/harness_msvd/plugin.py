@@ -1,0 +1,35 @@
+"""Declares the data set ``msvd``."""
+
+from __future__ import annotations
+
+from harness import DatasetSpec, ProtocolSpec, hookimpl
+from harness.data import AnnotatedOptions
+
+HARNESS_API = (1, 1)
+
+
+@hookimpl
+def harness_datasets() -> list[DatasetSpec]:
+    """One split, in use since collaborative-experts; the lists state it."""
+    return [
+        DatasetSpec(
+            name="msvd",
+            summary="MSVD: 1970 web clips of about 10 s, about 41 sentences each",
+            factory="harness_msvd.dataset:build",
+            aliases=("MSVD",),
+            options=AnnotatedOptions,
+            sample="harness_msvd.sample:write_sample",
+            paper="Chen & Dolan, Collecting Highly Parallel Data for Paraphrase Evaluation, ACL 2011",
+            licence="none stated; YouTube clips, treat as research only",
+            protocols=(
+                ProtocolSpec(
+                    name="test-670",
+                    summary="670 clips, every sentence a query of its own",
+                    train="train",
+                    test="test",
+                    n_queries=27763,
+                    n_gallery=670,
+                ),
+            ),
+        )
+    ]
