@@ -8,3 +8,17 @@ import click
 @click.group()
 def bench() -> None:
     """Measure a part of the harness against a reference, in one run."""
+
+
+@bench.command()
+@click.option("--clips", type=click.IntRange(min=32), default=128, show_default=True, metavar="N", help="Clips in the cache, 1.8 MB each.")
+@click.option("--batch-size", type=click.IntRange(min=1, max=32), default=32, show_default=True, metavar="N", help="Clips in a batch.")
+@click.option("--rounds", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How often every clip is read.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def data(clips: int, batch_size: int, rounds: int, as_json: bool) -> None:
+    """Clips from a warm frame cache to a batch, against copying the same bytes, on one core."""
+    from harness import places
+    from harness.bench import data as measurement
+
+    result = measurement.measure(places.cache_root(), clips, batch_size, rounds)
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))

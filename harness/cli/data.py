@@ -70,6 +70,40 @@ def check(dataset, data_root, annotations, settings, protocol, decode, as_json) 
     sys.exit(0 if found.sound else 1)
 
 
+@data.command()
+@click.argument("dataset")
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@_ROOT
+@_SET
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["jsonl", "json"]),
+    required=True,
+    help="jsonl: a line {clip_id, text} for each clip, as CLIP-ViP reads it. json: {file name: [texts]}, as mmaction2 does.",
+)
+def convert(dataset, folder, data_root, annotations, settings, form) -> None:  # fmt: skip
+    """Write the annotations of a data set in a form that other code reads.
+
+    Each split whose annotation files are there becomes a file in DIR, under the name by which that
+    code knows it. Nothing is replaced. Ends with exit code 1 when the files of a split were of no use.
+    """
+    import sys
+
+    from harness.data.convert import convert as write
+    from harness.engine.progress import say
+    from harness.plan.opening import open_named
+    from harness.plugins import registry
+
+    opened = open_named(dataset, registry(), data_root=data_root, annotations=annotations, settings=settings)
+    done = write(opened.dataset, form, folder)
+    for file in done.files:
+        click.echo(f"{file.split}: {file.clips} clips, {file.texts} texts: {file.path}")
+    for split, reason in done.unreadable.items():
+        say(f"{split} is not written: {reason}")
+    sys.exit(1 if done.unreadable else 0)
+
+
 def _inspection(opened, found, as_json: bool) -> str:
     from harness.data.inspection_table import summary
     from harness.results.digest import readable_json
@@ -84,9 +118,20 @@ def _inspection(opened, found, as_json: bool) -> str:
 
 @data.command()
 @click.argument("dataset")
-@click.option("--method", required=True, metavar="NAME", help="Whose clips: frames, sampling and picture size are the method's.")
+@click.option(
+    "--method",
+    required=True,
+    metavar="NAME",
+    help="Whose clips: frames, sampling and picture size are the method's.",
+)
 @RECIPE
-@click.option("--jobs", type=click.IntRange(min=1), default=None, metavar="N", help="Processes that decode. Default: one per core.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Processes that decode. Default: one per core.",
+)
 def prepare(jobs, **asked) -> None:
     """Decode a data set's clips ahead of a run, with all cores, into the frame cache.
 

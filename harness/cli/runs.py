@@ -8,7 +8,6 @@ import click
 
 from harness.cli.shared import PLACES, RECIPE, options_of
 
-
 _SCORING = options_of(
     click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores."),
     click.option("--allow-missing", type=click.Choice(["worst", "drop"]), help="What becomes of test clips that cannot be read: the worst rank (default), or out of the test, which puts the row into a table of its own."),

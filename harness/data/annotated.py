@@ -8,7 +8,7 @@ every route, so that the identity of a protocol does not depend on whose files w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import lru_cache
@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.data import annotations
 from harness.data.annotations import AnnotationFile, Row
 from harness.data.annotations.pickled import load_numbers
+from harness.data.convert import FORMS
 from harness.data.dataset import Caption, Clip, DataReport, Dataset, SplitReport
 from harness.data.files import Tree, scan, stem_of
 from harness.errors import HarnessError
@@ -99,6 +100,7 @@ class AnnotatedDataset(Dataset):
         self, title: str, splits: Mapping[str, Split], options: AnnotatedOptions, root: Path
     ) -> None:
         self.title, self._splits = title, splits
+        self._routes = {name: (*split.routes, *self._converted(name)) for name, split in splits.items()}
         self.tree: Tree = scan(root)
         self._source = scan(Path(options.annotations).expanduser()) if options.annotations else self.tree
         self._files: dict[Path, AnnotationFile] = {}
@@ -127,7 +129,7 @@ class AnnotatedDataset(Dataset):
 
     def splits(self) -> Sequence[str]:
         """Splits for which one route's files are all there."""
-        return [name for name, split in self._splits.items() if self._route(split) is not None]
+        return [name for name in self._splits if self._route(name) is not None]
 
     def clips(self, split: str) -> Sequence[Clip]:
         """Clips in the order of the split's list; ``path`` is None where no video was found."""
@@ -157,7 +159,12 @@ class AnnotatedDataset(Dataset):
 
     def written_as(self, split: str, form: str) -> str:
         """The file name under which other code expects this split."""
-        return self._splits[split].written.get(form, "") or super().written_as(split, form)
+        return self._splits[split].written.get(form, "") or f"{self.title}_{split}.{form}"
+
+    def _converted(self, split: str) -> Iterator[Route]:
+        """Whatever is written can be read again."""
+        for form in FORMS:
+            yield Route((self.written_as(split, form),))
 
     def report(self, split: str) -> SplitReport:
         """Counts of a split, with what its list and its captions do not have in common."""
@@ -165,15 +172,23 @@ class AnnotatedDataset(Dataset):
         return SplitReport(report.clips, report.captions, report.missing, contents.silent, contents.unlisted)
 
     def check(self, splits: Sequence[str]) -> DataReport:
-        """Counts of all splits, and notes on blank texts and on files of one stem."""
-        report = super().check(splits)
-        notes = [note for split in splits for note in self._contents(split).notes]
+        """Counts of all splits, and notes on blank texts and on files of one stem.
+
+        A video that another of these splits lists is not left out: one file of captions may serve all.
+        """
+        all_contents = [self._contents(split) for split in splits]
+        listed = {clip for contents in all_contents for clip in (*contents.clips, *contents.silent)}
+        reports = {
+            name: replace(found, unlisted=tuple(clip for clip in found.unlisted if clip not in listed))
+            for name, found in super().check(splits).splits.items()
+        }
+        notes = [note for contents in all_contents for note in contents.notes]
         if self.tree.repeated:
             notes.append(
                 f"video files passed over because another has their stem: {len(self.tree.repeated)}, such as "
                 f"{self.tree.repeated[0]}; the one higher up in the tree, then the first by path, is used"
             )
-        return DataReport(report.splits, tuple(dict.fromkeys(notes)))
+        return DataReport(reports, tuple(dict.fromkeys(notes)))
 
     def _read_split(self, name: str) -> _Contents:
         if name not in self._splits:
@@ -182,7 +197,7 @@ class AnnotatedDataset(Dataset):
                 f"its splits are {', '.join(self._splits)}",
             )
         split = self._splits[name]
-        route = self._route(split)
+        route = self._route(name)
         if route is None:
             wanted = "; or ".join(" with ".join(route.files) for route in split.routes)
             raise HarnessError(
@@ -264,8 +279,8 @@ class AnnotatedDataset(Dataset):
                 "use the file with the texts of all videos of the split's list",
             )
 
-    def _route(self, split: Split) -> Route | None:
-        return next((r for r in split.routes if all(self._find(name) for name in r.files)), None)
+    def _route(self, split: str) -> Route | None:
+        return next((r for r in self._routes[split] if all(self._find(name) for name in r.files)), None)
 
     def _find(self, pattern: str) -> Path | None:
         """The annotation file of that name; with a star in it the first match by name."""

@@ -20,10 +20,16 @@ from harness.data.upright import upright
 Choose = Callable[[VideoInfo], np.ndarray]
 Convert = Callable[[np.ndarray], Any]
 
+#: Where a part of a file can stand for the whole: the container says where each packet lies, and the
+#: decoder reports a packet that it cannot use. Elsewhere (AVI, MPEG streams, older codecs) damage
+#: before a group may change its pictures without a word, so everything is decoded.
+_INDEXED = frozenset({"mov", "matroska"})
+_STRICT = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d"})
+
 #: Codecs in which a picture that nothing refers to leaves nothing behind, so that it can be left
 #: out. VP8 and VP9 carry entropy and segment state from such a picture to the next one, and in HEVC
 #: one may be referred to from a higher temporal layer.
-_LEAVES_NOTHING = frozenset({"h264", "mpeg4", "mpeg1video", "mpeg2video"})
+_LEAVES_NOTHING = frozenset({"h264"})
 
 
 class Decoded(NamedTuple):
@@ -59,6 +65,12 @@ class Wanted:
         return Decoded(frames, self._times[self.indices], self.indices)
 
 
+def can_be_visited(container, stream) -> bool:
+    """Whether a few groups of this file may be decoded without the rest."""
+    names = container.format.name.split(",")
+    return not _INDEXED.isdisjoint(names) and stream.codec_context.name in _STRICT
+
+
 def decode_runs(container, stream, clip: Survey, wanted: Wanted) -> None:
     """One visit per group of pictures that holds wanted frames, verifying every time stamp.
 
@@ -75,7 +87,10 @@ def decode_runs(container, stream, clip: Survey, wanted: Wanted) -> None:
             _decode_run(cursor, decoder, clip, wanted, members, start)
         except (Disagreement, av.FFmpegError):
             decoder.flush_buffers()
-            earlier = max(int(np.searchsorted(packets.keys, start)) - 1, 0)
+            earlier = int(np.searchsorted(packets.keys, start)) - 1
+            if earlier < 0:
+                # A second attempt could only gain what the first one taught the decoder.
+                raise
             _decode_run(cursor, decoder, clip, wanted, members, int(packets.keys[earlier]))
 
 

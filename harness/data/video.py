@@ -11,10 +11,11 @@ A clip is a video file, or a folder of numbered pictures (:mod:`harness.data.pic
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from harness.data.damage import DamagedClip, DecodingFailed, raise_if_out_of_files
-from harness.data.decoding import Choose, Convert, Decoded, Wanted, decode_all, decode_runs
+from harness.data.decoding import Choose, Convert, Decoded, Wanted, can_be_visited, decode_all, decode_runs
 from harness.data.opening import opened
 from harness.data.packets import Disagreement
 from harness.data.pictures import probe_pictures, read_pictures
@@ -61,21 +62,20 @@ def read_frames(
     not be held at full size. ``threads`` is the decoder's own count; a pool over clips gains more.
 
     Raises :class:`DamagedClip`. Only what is decoded is checked: damage that cannot reach a wanted
-    frame goes unnoticed.
+    frame goes unnoticed. So does damage that no decoder sees: inside VP8 pictures, which libav's
+    decoder fills up in silence, and of single bits that make another valid stream.
     """
     if Path(path).is_dir():
         return read_pictures(path, choose, convert=convert)
-    try:
-        with opened(path, threads) as (container, stream):
+    # A decoder dropped into the middle of a sound file may stumble where one that comes from the
+    # start does not: the full decode below has the last word.
+    with suppress(Disagreement, DecodingFailed), opened(path, threads) as (container, stream):
+        if can_be_visited(container, stream):
             clip = survey(path, container, stream)
             if clip is not None:
                 wanted = Wanted(clip.info, choose, convert)
                 decode_runs(container, stream, clip, wanted)
                 return wanted.result()
-    except (Disagreement, DecodingFailed):
-        # A decoder dropped into the middle of a sound file may stumble where one that comes from
-        # the start does not: the full decode below has the last word.
-        clip = None
     return read_frames_sequential(path, choose, threads=threads, convert=convert)
 
 

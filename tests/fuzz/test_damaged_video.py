@@ -16,7 +16,7 @@ SEEDS = range(75)
 #: Container -> the kinds of clip that its mutations take turns with.
 BASES = {
     "mp4": ["bframes", "fast", "fragmented", "hevc", "long_gop"],
-    "webm": ["vp9"],
+    "webm": ["vp9", "mkv"],
     "avi": ["avi", "avi_bframes"],
     "ts": ["ts", "mpeg2_ts", "open_ts"],
 }

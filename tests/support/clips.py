@@ -7,6 +7,7 @@ motion, so that B-frames and references matter.
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import numpy as np
 BLOCK = 16
 BITS = 10
 WIDTH, HEIGHT = 96, 64
+
+_SOUND_RATE, _SOUND_SAMPLES = 16000, 1024
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
@@ -53,11 +56,13 @@ def write_clip(
     pixels: str = "yuv420p",
     ticks: list[int] | None = None,
     rotation: int = 0,
+    sound: bool = False,
 ) -> Path:
     """Writes ``frames`` numbered pictures at 25 per second, or at ``ticks`` of 1/1000 s each.
 
     ``size`` is ``(width, height)`` as coded; ``rotation`` is the counter-clockwise turn, in degrees,
-    that a player is asked to make: the pictures are stored turned back by as much.
+    that a player is asked to make: the pictures are stored turned back by as much. With ``sound``
+    there is an AAC track as long as the pictures, its packets between theirs.
     """
     base = Fraction(1, 1000) if ticks else Fraction(1, 25)
     with av.open(str(path), "w", format=container, options=mux or {}) as out:
@@ -67,6 +72,7 @@ def write_clip(
         stream.codec_context.thread_count = 1
         if rotation:
             stream.set_display_rotation(rotation)
+        voice, spoken = out.add_stream("aac", rate=_SOUND_RATE) if sound else None, 0
         for number in range(frames):
             upright = size if rotation % 180 == 0 else size[::-1]
             image = np.rot90(picture(number, *upright), -rotation // 90)
@@ -74,7 +80,33 @@ def write_clip(
             frame.pts = ticks[number] if ticks else number
             frame.time_base = base
             out.mux(stream.encode(frame))
+            while voice is not None and spoken * _SOUND_SAMPLES < number * _SOUND_RATE / 25:
+                out.mux(voice.encode(_silence(spoken)))
+                spoken += 1
         out.mux(stream.encode(None))
+        if voice is not None:
+            out.mux(voice.encode(None))
+    return path
+
+
+def _silence(number: int) -> av.AudioFrame:
+    """Piece ``number`` of silence."""
+    samples = np.zeros((1, _SOUND_SAMPLES), np.float32)
+    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = _SOUND_RATE, _SOUND_SAMPLES * number
+    return frame
+
+
+def mirror(source: Path, path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """``source``, an mp4 whose picture is not turned, with another display matrix ``(a, b, c, d)``."""
+    one = 1 << 16
+    plain = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    a, b, c, d = (factor * one for factor in matrix)
+    data = source.read_bytes()
+    # The first matrix belongs to the film as a whole, the second to its only track.
+    place = data.index(plain, data.index(b"tkhd"))
+    wanted = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data[:place] + wanted + data[place + len(plain) :])
     return path
 
 
@@ -104,11 +136,9 @@ def cut_without_decoding(source: Path, path: Path, first: int) -> Path:
 def write_audio(path: Path) -> Path:
     """One second of silence as AAC in an mp4, with no picture."""
     with av.open(str(path), "w", format="mp4") as out:
-        stream = out.add_stream("aac", rate=16000)
-        for start in range(0, 16384, 1024):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 16000, start
-            out.mux(stream.encode(frame))
+        stream = out.add_stream("aac", rate=_SOUND_RATE)
+        for number in range(16):
+            out.mux(stream.encode(_silence(number)))
         out.mux(stream.encode(None))
     return path
 
@@ -133,6 +163,9 @@ def scribble(source: Path, path: Path, start: float, length: int, seed: int = 0)
 def _x264(**more: str) -> dict[str, str]:
     return {"preset": "veryfast", "crf": "20", **more}
 
+
+_X265 = {"preset": "ultrafast", "x265-params": "keyint=12:bframes=3:open-gop=1:log-level=none"}
+_AV1 = {"preset": "12", "g": "12", "svtav1-params": "lp=1"}
 
 #: name -> keyword arguments of ``write_clip``; every reader test runs over all of them.
 KINDS: dict[str, dict] = {
@@ -176,10 +209,7 @@ KINDS: dict[str, dict] = {
             "lag-in-frames": "12",
         },
     },
-    "hevc": {
-        "codec": "libx265",
-        "options": {"preset": "ultrafast", "x265-params": "keyint=12:bframes=3:open-gop=1:log-level=none"},
-    },
+    "hevc": {"codec": "libx265", "options": _X265},
     "mkv": {"container": "matroska", "options": _x264(g="12", bf="3")},
     "avi": {"container": "avi", "codec": "mpeg4", "options": {"g": "12", "qscale": "3"}},
     "avi_bframes": {"container": "avi", "codec": "mpeg4", "options": {"g": "12", "bf": "2", "b": "800000"}},
@@ -193,4 +223,34 @@ KINDS: dict[str, dict] = {
     "single": {"frames": 1, "options": _x264()},
     "two": {"frames": 2, "options": _x264()},
     "rotated": {"options": _x264(g="12", bf="3"), "size": (64, 96), "rotation": -90},
+    "sound": {"options": _x264(g="12", bf="3"), "sound": True},
+    "ten_bit": {"options": _x264(g="12", bf="3"), "pixels": "yuv420p10le"},
+    "hevc_ten_bit": {"codec": "libx265", "options": _X265, "pixels": "yuv420p10le"},
+    "full_range": {"options": _x264(g="12", bf="3"), "pixels": "yuvj420p"},
+    "interlaced": {"options": _x264(g="12", bf="3", **{"x264-params": "tff=1"})},
+    "interlaced_ts": {
+        "container": "mpegts",
+        "codec": "mpeg2video",
+        "options": {"g": "12", "bf": "2", "b": "1500000", "flags": "+ildct+ilme"},
+    },
+    "av1": {"codec": "libsvtav1", "options": _AV1},
+    "av1_webm": {"container": "webm", "codec": "libsvtav1", "options": _AV1},
+    "vp9_mp4": {"codec": "libvpx-vp9", "options": {"g": "15", "deadline": "realtime", "cpu-used": "8"}},
+    "gif": {"container": "gif", "codec": "gif", "pixels": "rgb8"},
+}
+
+#: The kinds of file that a data set gathered from people's own uploads holds: suffix -> as KINDS.
+ZOO: dict[str, dict] = {
+    "mov": {"container": "mov", "options": _x264(g="12", bf="3"), "sound": True},
+    "avi": {"container": "avi", "codec": "mjpeg", "pixels": "yuvj422p"},
+    "mp4": {"options": _x264(g="12", bf="3"), "sound": True},
+    "mpg": {"container": "mpeg", "codec": "mpeg1video", "options": {"g": "12", "bf": "2", "b": "1500000"}},
+    "m4v": {"container": "ipod", "codec": "mpeg4", "options": {"g": "12", "qscale": "3"}, "sound": True},
+    "3gp": {"container": "3gp", "codec": "h263", "options": {"g": "12", "qscale": "3"}, "size": (176, 144)},
+    "wmv": {"container": "asf", "codec": "wmv2", "options": {"g": "12", "b": "800000"}},
+    "3g2": {"container": "3g2", "codec": "mpeg4", "options": {"g": "12", "qscale": "3"}},
+    "mts": {"container": "mpegts", "options": _x264(g="12", bf="3"), "sound": True},
+    "m2ts": {"container": "mpegts", "options": _x264(g="12", bf="3"), "mux": {"mpegts_m2ts_mode": "1"}},
+    "flv": {"container": "flv", "options": _x264(g="12", bf="3")},
+    "vob": {"container": "vob", "codec": "mpeg2video", "options": {"g": "12", "bf": "2", "b": "1500000"}},
 }

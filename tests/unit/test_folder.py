@@ -9,6 +9,7 @@ import pytest
 from harness import HarnessError
 from harness.data import AnnotatedOptions
 from harness_folder.dataset import build
+from harness_folder.sample import write_sample
 from tests.support.annotated import found, identity, put, said
 
 ROWS = [("sub/a.mp4", "one", "train"), ("sub/a.mp4", "two", "train"), ("b.webm", "three", "test")]
@@ -184,3 +185,16 @@ def test_an_unknown_text_source_is_refused(tmp_path):
     data = open_at(put(tmp_path, {"test.json": json.dumps({"a": "x"})}))
     with pytest.raises(HarnessError, match="no text source 'subtitle'"):
         data.captions("test", "subtitle")
+
+
+def test_the_sample_reads_as_it_is_meant(tmp_path):
+    """The miniature has 16 and 8 clips with two captions each, told apart by their folders, and nothing to note."""
+    write_sample(tmp_path)
+    data = open_at(tmp_path)
+    report = data.check(data.splits())
+    assert {name: (split.found, split.captions) for name, split in report.splits.items()} == {
+        "train": (16, 32),
+        "test": (8, 16),
+    }
+    assert not report.notes
+    assert found(data, "test")["testing/clip_003"] == "testing/clip_003.avi"

@@ -89,6 +89,15 @@ def test_videos_are_found_by_stem(tmp_path):
     assert data.report("test").missing == ("f-24IxG9ijw_25_40",)
 
 
+def test_one_caption_file_may_serve_all_lists(tmp_path):
+    """Of the videos that a list leaves out only those are told that no other list has either."""
+    _pickled(tmp_path)
+    words = pickle.dumps({**SAID, "x_1_2": ["a cat"]})
+    (tmp_path / "raw-captions.pkl").write_bytes(words)
+    reports = build(AnnotatedOptions(), tmp_path).check(["train", "val", "test"]).splits
+    assert {name: report.unlisted for name, report in reports.items()} == dict.fromkeys(LISTS, ("x_1_2",))
+
+
 class Runs:
     """Pickled so that whoever unpickles it makes a folder."""
 

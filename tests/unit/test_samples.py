@@ -18,7 +18,7 @@ from harness.data import scenes, writing
 from harness.data.scenes import Act, Scene, draw, invent
 from harness.data.video import probe, read_frames_sequential
 
-NAMES = ("msrvtt", "didemo", "lsmdc", "activitynet", "msvd", "vatex", "webvid")
+NAMES = ("msrvtt", "didemo", "lsmdc", "activitynet", "msvd", "vatex", "webvid", "folder")
 TEXT_FILES = {".json", ".csv", ".txt", ".pkl"}
 
 

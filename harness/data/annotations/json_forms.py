@@ -134,8 +134,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple]:
         yield _record(path, f"line {number}", item)
 
 
-def _text_key(item: dict[str, Any]) -> str:
-    return next((key for key in TEXT_KEYS if key in item), "")
+def _text_key(item: dict[str, Any]) -> str | None:
+    return next((key for key in TEXT_KEYS if key in item), None)
 
 
 def _first(item: dict[str, Any]) -> str:

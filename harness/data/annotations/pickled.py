@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from harness.data.annotations.rows import AnnotationFile, Row, row
 from harness.errors import HarnessError
 
-
 _HOW = pickle._Unpickler.dispatch  # type: ignore[attr-defined]
 
 
