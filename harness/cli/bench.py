@@ -22,3 +22,17 @@ def data(clips: int, batch_size: int, rounds: int, as_json: bool) -> None:
 
     result = measurement.measure(places.cache_root(), clips, batch_size, rounds)
     click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+
+
+@bench.command("annotations")
+@click.option("--film-clips", type=click.IntRange(min=8), default=120_000, show_default=True, metavar="N", help="Clips in folders of films, described in tab-separated lines.")
+@click.option("--videos", type=click.IntRange(min=8), default=20_000, show_default=True, metavar="N", help="Videos in one folder, described by paragraphs in JSON.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="How often each is opened.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def opening(film_clips: int, videos: int, rounds: int, as_json: bool) -> None:
+    """Opening a data set of many clips, and how the time grows with their number."""
+    from harness import places
+    from harness.bench import annotations as measurement
+
+    result = measurement.measure(places.cache_root(), film_clips, videos, rounds)
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))

@@ -181,12 +181,13 @@ def _decode(path: Path, clips: Sequence[Clip]) -> dict[_Part, str]:
     """Decodes a whole file; the reason for each of its clips that is not sound."""
     known: list[VideoInfo] = []
 
-    def none(info: VideoInfo) -> np.ndarray:
+    def choose(info: VideoInfo) -> np.ndarray:
         known.append(info)
-        return np.empty(0, dtype=np.int64)
+        # Of a folder only wanted pictures are decoded; of a file every frame is, wanted or not.
+        return np.arange(info.frames if path.is_dir() else 0)
 
     try:
-        read_frames_sequential(path, none)
+        read_frames_sequential(path, choose, convert=lambda picture: None)
     except DamagedClip as error:
         return {_part(clip): error.reason for clip in clips}
     damaged = {}

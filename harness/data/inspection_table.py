@@ -145,4 +145,4 @@ def _table(rows: Sequence[Sequence], *headers: str) -> str:
 
 
 def _alignment(rows: Sequence[Sequence]) -> list[str] | None:
-    return ["right" if isinstance(cell, int) else "left" for cell in rows[0]] if rows else None
+    return ["right" if isinstance(cell, int) or cell == "?" else "left" for cell in rows[0]] if rows else None

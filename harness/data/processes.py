@@ -24,11 +24,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
+from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.data.cache import Writer
 from harness.data.dataset import Clip
-from harness.data.video import DamagedClip
+from harness.data.video import DamagedClip, raise_if_out_of_files
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class _Crew:
         assert reader.cache is not None and count > 0
         self.reader, self.cache, self.count = reader, reader.cache, count
         self.waiting = deque(work.items())
+        # Several runs on one cache begin at different clips, so each finds much of its work done.
+        self.waiting.rotate(SystemRandom().randrange(len(work) or 1))
         self.suspects: deque[tuple[str, Clip]] = deque()
         self.losses: Counter[str] = Counter()
         self.workers: list[_Worker] = []
@@ -140,18 +143,11 @@ class _Crew:
                     worker.give(key, clip)
 
     def _start(self, alone: bool) -> _Worker:
-        ours, theirs = Pipe()
-        number = theirs.fileno()
-        code = f"from harness.data.processes import serve; serve({number})"
-        paths = os.pathsep.join(path for path in sys.path if path)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[number],
-            env={**os.environ, "PYTHONPATH": paths},
-        )
-        theirs.close()
-        worker = _Worker(process, ours, alone)
+        try:
+            worker = _started(alone)
+        except OSError as error:
+            raise_if_out_of_files(error, self.cache.root)
+            raise
         worker.send((replace(self.reader, cache=None), self.cache.root))
         self.workers.append(worker)
         return worker
@@ -227,9 +223,23 @@ class _Crew:
             self.cache.refresh()
 
 
+def _started(alone: bool) -> _Worker:
+    """A process of its own interpreter: nothing of this one, torch and threads and files, comes along."""
+    ours, theirs = Pipe()
+    with theirs:
+        number = theirs.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", f"from harness.data.processes import serve; serve({number})"],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[number],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            process_group=0,  # Ctrl-C goes to the parent alone, which asks them to store and leave
+        )
+    return _Worker(process, ours, alone)
+
+
 def serve(number: int) -> None:
     """What a process does: decode and store what comes through the connection of that number."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and asks to store and leave
     connection = Connection(number)
     reader, root = connection.recv()
     jobs: SimpleQueue[tuple[str, Clip] | None] = SimpleQueue()

@@ -17,7 +17,8 @@ _of_thread = threading.local()
 
 def upright(frame: av.VideoFrame) -> np.ndarray:
     """The frame as shown, uint8 RGB ``[H, W, 3]``, contiguous."""
-    picture = _reformatter().reformat(frame, format="rgb24").to_ndarray()
+    # One thread: many clips are read at once, and each is small.
+    picture = _reformatter().reformat(frame, format="rgb24", threads=1).to_ndarray()
     turned, flip_y, flip_x = _attitude(frame)
     if not (turned or flip_x or flip_y):
         return picture

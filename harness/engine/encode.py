@@ -46,7 +46,7 @@ def encode_texts(
 def _damaged(clips: Sequence[Clip], batches: Batches, workers: Workers) -> dict[str, str]:
     """Read every clip once, which also fills the cache, and name those that cannot be decoded."""
     with meter("reading clips", len(clips), shown=workers.first and bool(clips)) as shown:
-        return batches.frames.reader.prepare(clips, lambda done, total: shown.update(done))
+        return batches.frames.prepare(clips, shown)
 
 
 def _encode(

@@ -122,7 +122,7 @@ def training_samples(
     share = workers.share(len(present))
     mine = present[share.start : share.stop]
     with meter("reading training clips", len(mine), shown=workers.first and bool(mine)) as shown:
-        damaged = batches.train_frames.reader.prepare(mine, lambda done, total: shown.update(done))
+        damaged = batches.train_frames.prepare(mine, shown)
     for part in workers.gather_objects(damaged):
         unusable.update(part)
     usable = samples(clips, dataset.captions(split), data.captions, unusable)

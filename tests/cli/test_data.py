@@ -131,3 +131,28 @@ def test_checking_imports_no_torch(whole, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+# convert
+
+
+def test_converted_files_can_be_checked(cli, whole, tmp_path):
+    """What is written serves as the annotation files of the same videos, with the same texts."""
+    done = cli("data", "convert", "msrvtt", tmp_path / "out", "--to", "jsonl", "--data-root", whole)
+    assert done.exit_code == 1 and "val-full is not written" in done.stderr
+    assert f"test-1k-A: 4 clips, 4 texts: {tmp_path / 'out' / 'test1ka.jsonl'}\n" in done.stdout
+    before, after = (
+        json.loads(check(cli, whole, "--protocol", "1k-A", "--json", *more).stdout)["protocols"]["1k-A"]
+        for more in ((), ("--annotations", str(tmp_path / "out")))
+    )
+    assert before["texts_hash"] == after["texts_hash"] and after["queries"] == 4
+
+
+def test_converting_twice_replaces_nothing(cli, small_shapes, tmp_path):
+    """A second conversion into one folder is refused, with the file that is in the way."""
+    arguments = ("data", "convert", "shapes", tmp_path, "--to", "json")
+    assert cli(*arguments).exit_code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    done = cli(*arguments)
+    assert done.exit_code == 2 and "is there already and is not replaced" in done.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

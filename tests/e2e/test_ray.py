@@ -28,7 +28,7 @@ EXACT = ("--set", "train.precision=fp64")
 
 #: Everything that a run may say, whoever does the work.
 LINES = re.compile(
-    r"(shapes clips|reading (training|test) clips|training finetune|encoding (clips|texts)): \d+/\d+, .*"
+    r"(shapes clips|reading (training )?clips|training finetune|encoding (clips|texts)): \d+/\d+, .*"
     r"|clip_vip on shapes: 96 training samples, global batch 32, seed 0"
     r"|record: .*\.json"
 )

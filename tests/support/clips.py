@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 BLOCK = 16
 BITS = 10
@@ -87,6 +88,17 @@ def write_clip(
         if voice is not None:
             out.mux(voice.encode(None))
     return path
+
+
+def can_write(options: dict) -> bool:
+    """Whether this PyAV has the encoder that a kind of clip asks for."""
+    return options.get("codec", "libx264") in av.codecs_available
+
+
+def as_parameter(kind: str, options: dict):
+    """``kind`` as a test's parameter, skipped where it cannot be written."""
+    reason = f"this PyAV cannot encode {options.get('codec', 'libx264')}"
+    return pytest.param(kind, marks=pytest.mark.skipif(not can_write(options), reason=reason))
 
 
 def _silence(number: int) -> av.AudioFrame:

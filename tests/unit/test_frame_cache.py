@@ -628,7 +628,19 @@ def _no_more_files():
 
 @pytest.mark.parametrize(
     "action",
-    ["read", "decode", "prepare", "prepare_uncached", "status", "fill", "lookup", "refresh", "open", "store"],
+    [
+        "read",
+        "decode",
+        "prepare",
+        "prepare_uncached",
+        "status",
+        "fill",
+        "fill_by_processes",
+        "lookup",
+        "refresh",
+        "open",
+        "store",
+    ],
 )
 @pytest.mark.parametrize("key_known", [False, True])
 def test_too_many_open_files_are_no_damage(root, sound, tmp_path, action, key_known):
@@ -648,6 +660,7 @@ def test_too_many_open_files_are_no_damage(root, sound, tmp_path, action, key_kn
         "prepare_uncached": lambda: plain.prepare([copy]),
         "status": lambda: reader.status([copy]),
         "fill": lambda: fresh.prepare([copy]),
+        "fill_by_processes": lambda: fresh.prepare([copy], processes=1),
         "lookup": lambda: store.lookup("a"),
         "refresh": other.refresh,
         "open": lambda: FrameCache(root),

@@ -7,10 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import HarnessError, ProtocolSpec
-from harness.data import Caption, Clip, Dataset, SplitReport
+from harness.data import Caption, Clip, Dataset, SplitReport, jpeg
 from harness.data.inspection import inspect
 from harness.data.inspection_table import summary
 from harness.data.sameness import same_content
@@ -109,6 +110,18 @@ def test_a_window_that_the_file_does_not_have_is_damage(videos):
     """Of clips that are parts of one sound file, the part behind its end is named and no other."""
     clips_ = [Clip("early", videos["one"], 0.0, 0.5), Clip("late", videos["one"], 900.0, 901.0)]
     assert list(look(Given(test=clips_)).splits["test"].damaged) == ["late"]
+
+
+def test_one_damaged_picture_of_a_folder_is_damage(tmp_path):
+    """Every picture of a clip that is a folder of them is decoded."""
+    for name in ("sound", "broken"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            content = jpeg.encode(np.full((3, 32, 32), 40 * number, dtype=np.uint8))
+            cut = name == "broken" and number == 1
+            (tmp_path / name / f"{number}.jpg").write_bytes(content[: len(content) // 2] if cut else content)
+    found = look(Given(test=[Clip(name, tmp_path / name) for name in ("sound", "broken")])).splits["test"]
+    assert list(found.damaged) == ["broken"] and "1.jpg" in found.damaged["broken"]
 
 
 def test_same_content_under_two_names_is_a_duplicate(videos, tmp_path):
@@ -217,7 +230,7 @@ def test_each_file_is_decoded_once(videos, monkeypatch):
     monkeypatch.setattr(
         inspection,
         "read_frames_sequential",
-        lambda path, choose: decoded.append(path) or read(path, choose),
+        lambda path, *rest, **how: decoded.append(path) or read(path, *rest, **how),
     )
     part = [Clip("x", videos["one"], 0.0, 0.5)]
     look(Given(train=[Clip("a", videos["one"])], other=[Clip("a", videos["one"])], test=part))

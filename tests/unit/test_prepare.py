@@ -235,6 +235,16 @@ def test_a_meter_with_a_unit_shows_the_rate(capsys):
     assert capsys.readouterr().err == "decoding: 30/30, 0:05, 4.0 clips/s\n"
 
 
+def test_the_report_names_what_a_run_will_be_without(tmp_path):
+    """Missing and damaged clips stand below the counts, each with its reason, and a long list is cut."""
+    lost = engine.Prepared("train", 40, 10, 5, tuple(f"gone{n}" for n in range(3)), {"bad": "cut off"})
+    many = engine.Prepared("test", 40, 10, 5, (), {f"bad{n}": "cut off" for n in range(25)})
+    lines = engine.summary([lost, many]).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["train", "43", "10", "5", "1", "3"]
+    assert "train, without 4 clips:" in lines and "  gone2: not found" in lines and "  bad: cut off" in lines
+    assert "  bad19: cut off" in lines and "  bad20: cut off" not in lines and "and 5 more" in lines[-1]
+
+
 @pytest.mark.parametrize("storage", ["npy", "jpeg"])
 def test_what_is_prepared_is_what_a_run_reads(cli, small_shapes, workplace, tmp_path, monkeypatch, storage):
     """After `data prepare` a dry run of the same options finds nothing to decode, jittered or not."""

@@ -26,6 +26,8 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("clips")
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder is talkative
     for kind, options in clips.KINDS.items():
+        if not clips.can_write(options):
+            continue
         clips.write_clip(root / kind, **options)
     clips.cut_without_decoding(root / "bframes", root / "edit_list", FIRST_SHOWN)
     fast = clips.KINDS["bframes"] | {"mux": {"movflags": "faststart"}}
@@ -35,7 +37,7 @@ def folder(tmp_path_factory):
 
 #: Kinds in which damage could hide from a reader of parts, so that all of the file is decoded.
 DECODED_WHOLE = {"avi", "avi_bframes", "ts", "mpeg2_ts", "interlaced_ts", "vp8", "gif"}
-SOUND = [*clips.KINDS, "edit_list", "fast"]
+SOUND = [*(clips.as_parameter(kind, options) for kind, options in clips.KINDS.items()), "edit_list", "fast"]
 
 
 def _every(info):
@@ -167,7 +169,7 @@ def test_mirrored_pictures_are_shown_as_a_player_does(folder, tmp_path, matrix, 
         assert np.array_equal(picture, seen(stored))
 
 
-@pytest.mark.parametrize("suffix", clips.ZOO)
+@pytest.mark.parametrize("suffix", [clips.as_parameter(*item) for item in clips.ZOO.items()])
 def test_every_container_of_a_gathered_data_set(tmp_path, suffix):
     """The containers that people upload, under their own suffix, another one's, and none: all
     frames in order, and sparse reading equal to the reference to the bit."""
