@@ -210,6 +210,11 @@ class AnnotatedDataset(Dataset):
         contents = self._described(route, rows, [clip for clip in listed if clip not in split.without])
         self._refuse_strangers(name, route, contents)
         blank = sum(file.blank for file in files)
+        if blank and route.places:
+            raise HarnessError(
+                f"{files[0].path} has {blank} blank texts, so the numbers in {self._find(route.places)} miss theirs",
+                "get the file again",
+            )
         note = f"{name}: {blank} blank texts in {files[0].path.name} are left out"
         return replace(
             contents,
