@@ -9,6 +9,7 @@ same turns and taken off.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 import subprocess
@@ -23,17 +24,18 @@ from pathlib import Path
 import av
 import numpy as np
 
-from harness.bench.footage import SHAPES, Shape, footage
+from harness.bench.footage import SHAPES, Shape, footage, footage_path
 from harness.data.sampling import uniform
 from harness.data.transform import Geometry
 from harness.data.video import read_frames
+from harness.engine.progress import meter
 from harness.results.table import NOTHING, markdown_table
 
 FRAMES = 12
 GEOMETRY = Geometry(224)
 
-#: Clips that a pool of threads reads in one turn.
-_POOLED = 4
+#: Seconds of work that a pool of threads gets in one turn: enough for both to run most of the time.
+_POOLED_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,44 +61,36 @@ class Row:
         return None if self.ffmpeg_s is None else self.ffmpeg_s / self.harness_s
 
 
-def measure(
-    folder: Path, turns: int, progress: Callable[[str, int, int], None], shapes: Sequence[Shape] = SHAPES
-) -> list[Row]:
-    """A row for each of ``shapes``, whose footage is kept under ``folder``.
-
-    ``progress(what, done, total)`` is called on the way.
-    """
+def measure(folder: Path, turns: int, shapes: Sequence[Shape] = SHAPES) -> list[Row]:
+    """A row for each of ``shapes``, whose footage is kept under ``folder``."""
+    start_clip = footage(folder, Shape("start", 0, 64, 64))
     rows = []
-    start_clip = footage(folder, Shape("start", 0, 64, 64), lambda _: None)
     for shape in shapes:
-        total = shape.frames
-        clip = footage(folder, shape, lambda done, s=shape, t=total: progress(f"making {s}", done, t))
-        rows.append(_measure(shape, clip, start_clip, turns, partial(progress, f"reading {shape}")))
+        with meter(f"making {shape}", shape.frames, shown=not footage_path(folder, shape).exists()) as making:
+            clip = footage(folder, shape, making.update)
+        with meter(f"reading {shape}", turns) as reading:
+            rows.append(_measure(shape, clip, start_clip, turns, reading.update))
     return rows
 
 
-def _measure(
-    shape: Shape, clip: Path, start_clip: Path, turns: int, progress: Callable[[int, int], None]
-) -> Row:
+def _measure(shape: Shape, clip: Path, start_clip: Path, turns: int, progress: Callable[[int], None]) -> Row:
+    read_clip(clip)
+    pooled = 2 * math.ceil(_POOLED_S / 2 / _seconds(partial(read_clip, clip)))
     ways: dict[str, Callable[[], object]] = {
         "harness": partial(read_clip, clip),
         "pyav": partial(read_from_the_start, clip),
-        "one thread": partial(_pool, 1, clip),
-        "two threads": partial(_pool, 2, clip),
+        "one thread": partial(_pool, 1, clip, pooled),
+        "two threads": partial(_pool, 2, clip, pooled),
     }
     command = shutil.which("ffmpeg")
     if command:
         ways["ffmpeg"] = partial(read_with_ffmpeg, command, clip, shape.frames)
         ways["ffmpeg start"] = partial(read_with_ffmpeg, command, start_clip, 1)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
-        way()
     for turn in range(turns):
         for name, way in ways.items():
-            begin = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - begin)
-        progress(turn + 1, turns)
+            seconds[name].append(_seconds(way))
+        progress(turn + 1)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     start = median.get("ffmpeg start")
     return Row(
@@ -145,9 +139,15 @@ def read_with_ffmpeg(command: str, clip: Path, frames: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8).reshape(-1, size, size, 3)
 
 
-def _pool(threads: int, clip: Path) -> None:
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _pool(threads: int, clip: Path, clips: int) -> None:
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read_clip, [clip] * _POOLED))
+        list(pool.map(read_clip, [clip] * clips))
 
 
 def peak_megabytes(clip: Path) -> float | None:
@@ -181,7 +181,16 @@ def to_json(rows: Sequence[Row]) -> str:
 
 def summary(rows: Sequence[Row]) -> str:
     """The table, and what it says of the ffmpeg command."""
-    headers = ["clip", "clips/s", "PyAV from the start", "ffmpeg", "x PyAV", "x ffmpeg", "2 threads", "MB over idle"]
+    headers = [
+        "clip",
+        "clips/s",
+        "PyAV from the start",
+        "ffmpeg",
+        "x PyAV",
+        "x ffmpeg",
+        "2 threads",
+        "MB over idle",
+    ]
     body = [
         [
             row.shape,
@@ -196,5 +205,9 @@ def summary(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     start = rows[0].ffmpeg_start_s
-    note = "no ffmpeg command on the PATH" if start is None else f"ffmpeg net of its start, {start * 1000:.0f} ms"
+    note = (
+        "no ffmpeg command on the PATH"
+        if start is None
+        else f"ffmpeg net of its start, {start * 1000:.0f} ms"
+    )
     return f"{markdown_table(headers, body)}\n\n{FRAMES} frames at {GEOMETRY.size} pixels, one thread, medians; {note}"

@@ -36,3 +36,19 @@ def opening(film_clips: int, videos: int, rounds: int, as_json: bool) -> None:
 
     result = measurement.measure(places.cache_root(), film_clips, videos, rounds)
     click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+
+
+@bench.command()
+@click.option("--turns", type=click.IntRange(min=1), default=9, show_default=True, metavar="N", help="How often every way reads every clip.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def decode(turns: int, as_json: bool) -> None:
+    """Clips decoded to a model's frames, against PyAV from the start and ffmpeg where it is found.
+
+    Three synthetic clips (15 s 320x240, 30 s and 120 s 640x360) are made once, in about a minute, and
+    kept in the cache folder.
+    """
+    from harness import places
+    from harness.bench import decode as measurement
+
+    rows = measurement.measure(places.cache_root() / "bench", turns)
+    click.echo(measurement.to_json(rows) if as_json else measurement.summary(rows))

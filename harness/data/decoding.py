@@ -26,10 +26,11 @@ Convert = Callable[[np.ndarray], Any]
 _INDEXED = frozenset({"mov", "matroska"})
 _STRICT = frozenset({"h264", "hevc", "vp9", "av1", "libdav1d"})
 
-#: Codecs in which a picture that nothing refers to leaves nothing behind, so that it can be left
-#: out. VP8 and VP9 carry entropy and segment state from such a picture to the next one, and in HEVC
-#: one may be referred to from a higher temporal layer.
-_LEAVES_NOTHING = frozenset({"h264"})
+#: Where a picture that nothing refers to leaves nothing behind, so that it can be left out. VP8 and
+#: VP9 carry entropy and segment state from such a picture to the next one, and in HEVC one may be
+#: referred to from a higher temporal layer. An H.264 decoder that meets a gap in the numbering fills
+#: it from what it decoded last, so no packet may be lost in silence either, as Matroska's may.
+_CAN_LEAVE_OUT = ("mov", "h264")
 
 
 class Decoded(NamedTuple):
@@ -67,8 +68,12 @@ class Wanted:
 
 def can_be_visited(container, stream) -> bool:
     """Whether a few groups of this file may be decoded without the rest."""
-    names = container.format.name.split(",")
-    return not _INDEXED.isdisjoint(names) and stream.codec_context.name in _STRICT
+    return not _INDEXED.isdisjoint(_formats(container)) and stream.codec_context.name in _STRICT
+
+
+def _formats(container) -> list[str]:
+    """The names of the container's format, such as mov, mp4, m4a, 3gp, 3g2 and mj2 for one reader."""
+    return container.format.name.split(",")
 
 
 def decode_runs(container, stream, clip: Survey, wanted: Wanted) -> None:
@@ -79,38 +84,45 @@ def decode_runs(container, stream, clip: Survey, wanted: Wanted) -> None:
     with a gradual refresh the picture is whole only after a while.
     """
     packets, decoder = clip.packets, stream.codec_context
+    form, codec = _CAN_LEAVE_OUT
+    unwanted = "NONREF" if form in _formats(container) and decoder.name == codec else "DEFAULT"
     _take(clip.opening, clip, wanted)
     cursor = Cursor(container, stream, packets)
     groups = groupby(sorted(wanted.missing), key=lambda index: int(packets.start[index]))
     for start, members in [(start, list(group)) for start, group in groups]:
         try:
-            _decode_run(cursor, decoder, clip, wanted, members, start)
+            _decode_run(cursor, decoder, clip, wanted, members, start, unwanted)
         except (Disagreement, av.FFmpegError):
             decoder.flush_buffers()
             earlier = int(np.searchsorted(packets.keys, start)) - 1
             if earlier < 0:
                 # A second attempt could only gain what the first one taught the decoder.
                 raise
-            _decode_run(cursor, decoder, clip, wanted, members, int(packets.keys[earlier]))
+            _decode_run(cursor, decoder, clip, wanted, members, int(packets.keys[earlier]), unwanted)
 
 
 def _decode_run(
-    cursor: Cursor, decoder, clip: Survey, wanted: Wanted, members: list[int], origin: int
+    cursor: Cursor,
+    decoder,
+    clip: Survey,
+    wanted: Wanted,
+    members: list[int],
+    origin: int,
+    unwanted: str,
 ) -> None:
     """Decodes the frames ``members`` of one group, beginning with packet ``origin``.
 
-    Frames that nothing refers to are not decoded unless wanted themselves. The decoder is drained
-    after the last wanted packet, which yields the frame without decoding those that follow it.
+    ``unwanted`` is how the decoder treats the packets of other frames. It is drained after the last
+    wanted packet, which yields the frame without decoding those that follow it.
     """
     packets, start = clip.packets, int(clip.packets.start[members[0]])
     first_pts = int(packets.packet_pts[start])
     targets = {int(clip.pts[index]) for index in members}
     last = max(int(packets.position[index]) for index in members)
-    skipped = "NONREF" if decoder.name in _LEAVES_NOTHING else "DEFAULT"
     cursor.move_to(origin)
     while cursor.next <= last:
         packet = cursor.read()
-        decoder.skip_frame = "DEFAULT" if packet.pts in targets else skipped
+        decoder.skip_frame = "DEFAULT" if packet.pts in targets else unwanted
         if packet.pts < first_pts:
             # Shown before the group, so it may refer to what was not read: its errors say
             # nothing, yet the decoder must have seen it to keep its books.

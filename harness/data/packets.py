@@ -71,7 +71,9 @@ def demux(container, stream) -> Iterator[av.Packet]:
     """
     while True:
         try:
-            yield from (packet for packet in container.demux(stream) if packet.size or packet.dts is not None)
+            for packet in container.demux(stream):
+                if packet.size or packet.dts is not None:
+                    yield packet
             return
         except IndexError:
             continue
@@ -81,6 +83,7 @@ def index_packets(container, stream) -> PacketIndex:
     """Reads every packet of ``stream`` from the start of ``container`` and decodes none."""
     pts, dts, keys, shown, damage = array("q"), array("q"), array("q"), array("q"), None
     duration, complete, empty, codec = 0, True, 0, stream.codec_context.name
+    hides, repeats = codec in ("vp8", "libvpx"), codec == "mpeg4"
     for packet in demux(container, stream):
         if packet.size == 0:
             empty += 1
@@ -89,9 +92,9 @@ def index_packets(container, stream) -> PacketIndex:
             damage = f"packet {len(pts)} is incomplete or marked corrupt"
         if packet.is_keyframe:
             keys.append(len(pts))
-        if not packet.is_discard and not _is_hidden(packet, codec):
+        if not packet.is_discard and not (hides and _is_hidden(packet)):
             shown.append(len(pts))
-        if codec == "mpeg4" and packet.size < _EMPTY_PICTURE:
+        if repeats and packet.size < _EMPTY_PICTURE:
             complete = False
         pts.append(NO_TIME if packet.pts is None else packet.pts)
         dts.append(NO_TIME if packet.dts is None else packet.dts)
@@ -123,9 +126,9 @@ def _array(values: array) -> np.ndarray:
     return np.frombuffer(values, np.int64) if values else np.zeros(0, np.int64)
 
 
-def _is_hidden(packet, codec: str) -> bool:
+def _is_hidden(packet) -> bool:
     """VP8 keeps pictures that only serve as references in packets of their own."""
-    return codec in ("vp8", "libvpx") and not memoryview(packet)[0] >> 4 & 1
+    return not memoryview(packet)[0] >> 4 & 1
 
 
 def _starts(ticks: np.ndarray, order: np.ndarray, keys: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -23,7 +23,9 @@ from harness.data.survey import VideoInfo
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 _NUMBER = re.compile(r"(\d+)$")
-_RATE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)_?fps(?![a-z0-9])|(?<![a-z])fps_?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_RATE = re.compile(
+    r"(?<![\d.])(\d+(?:\.\d+)?)_?fps(?![a-z0-9])|(?<![a-z])fps_?(\d+(?:\.\d+)?)", re.IGNORECASE
+)
 
 
 def probe_pictures(folder: Path | str) -> VideoInfo:

@@ -11,6 +11,7 @@ A clip is a video file, or a folder of numbered pictures (:mod:`harness.data.pic
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def probe(path: Path | str) -> VideoInfo:
     A stream whose packets do not tell (times missing or repeated, no keyframe at its start) is
     decoded through. Raises :class:`DamagedClip`.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return probe_pictures(path)
     with opened(path, 1) as (container, stream):
         clip = survey(path, container, stream)
@@ -65,7 +66,7 @@ def read_frames(
     frame goes unnoticed. So does damage that no decoder sees: inside VP8 pictures, which libav's
     decoder fills up in silence, and of single bits that make another valid stream.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return read_pictures(path, choose, convert=convert)
     # A decoder dropped into the middle of a sound file may stumble where one that comes from the
     # start does not: the full decode below has the last word.
@@ -87,7 +88,7 @@ def read_frames_sequential(
     Any error that the decoder reports anywhere, a frame marked corrupt, or fewer frames than the
     packets announce raises :class:`DamagedClip`.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return read_pictures(path, choose, convert=convert)
     with opened(path, threads) as (container, stream):
         clip = survey(path, container, stream)

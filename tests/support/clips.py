@@ -66,7 +66,8 @@ def write_clip(
     there is an AAC track as long as the pictures, its packets between theirs.
     """
     base = Fraction(1, 1000) if ticks else Fraction(1, 25)
-    with av.open(str(path), "w", format=container, options=mux or {}) as out:
+    # Without the flag a Matroska file gets a random name, and seeded damage would hit another file.
+    with av.open(str(path), "w", format=container, options={"fflags": "bitexact"} | (mux or {})) as out:
         stream = out.add_stream(codec, rate=25, options=options or {})
         stream.width, stream.height, stream.pix_fmt = size[0], size[1], pixels
         stream.codec_context.time_base = base
@@ -173,7 +174,8 @@ def scribble(source: Path, path: Path, start: float, length: int, seed: int = 0)
 
 
 def _x264(**more: str) -> dict[str, str]:
-    return {"preset": "veryfast", "crf": "20", **more}
+    # On pictures as small as these, x264's macroblock tree does not do the same thing every time.
+    return {"preset": "veryfast", "crf": "20", "mbtree": "0", **more}
 
 
 _X265 = {"preset": "ultrafast", "x265-params": "keyint=12:bframes=3:open-gop=1:log-level=none"}

@@ -337,9 +337,19 @@ def test_a_stream_joined_in_the_middle_starts_at_its_first_keyframe(folder, tmp_
     assert numbers == list(range(numbers[0], 60)) and numbers[0] == 12
 
 
-def test_reading_video_needs_no_torch():
-    """The whole path from file to cached frames loads without torch."""
-    code = "import sys, harness.data.reader; sys.exit('torch' in sys.modules)"
+def test_an_unreadable_duration_says_nothing(folder, tmp_path):
+    """A Matroska header whose duration is no time of day does not stand against its frames."""
+    data = (folder / "mkv").read_bytes()
+    assert b"00:00:02.4" in data
+    path = tmp_path / "clip"
+    path.write_bytes(data.replace(b"00:00:02.4", b"0\xff:00:0x.4"))
+    assert _numbers(read_frames(path, _every)) == list(range(60))
+
+
+@pytest.mark.parametrize("module", ["harness.data.video", "harness.data.reader", "harness.bench.decode"])
+def test_reading_video_needs_no_torch(module):
+    """The whole path from file to cached frames loads without torch, and so does its measurement."""
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
