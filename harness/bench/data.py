@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data import Clip, jpeg
-from harness.data.cache import FrameCache
+from harness.data import Clip
+from harness.data.cache import FrameCache, jpeg
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry

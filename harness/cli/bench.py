@@ -11,9 +11,30 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--clips", type=click.IntRange(min=32), default=128, show_default=True, metavar="N", help="Clips in the cache, 1.8 MB each.")
-@click.option("--batch-size", type=click.IntRange(min=1, max=32), default=32, show_default=True, metavar="N", help="Clips in a batch.")
-@click.option("--rounds", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How often every clip is read.")
+@click.option(
+    "--clips",
+    type=click.IntRange(min=32),
+    default=128,
+    show_default=True,
+    metavar="N",
+    help="Clips in the cache, 1.8 MB each.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1, max=32),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Clips in a batch.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How often every clip is read.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 def data(clips: int, batch_size: int, rounds: int, as_json: bool) -> None:
     """Clips from a warm frame cache to a batch, against copying the same bytes, on one core."""
@@ -25,9 +46,30 @@ def data(clips: int, batch_size: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command("annotations")
-@click.option("--film-clips", type=click.IntRange(min=8), default=120_000, show_default=True, metavar="N", help="Clips in folders of films, described in tab-separated lines.")
-@click.option("--videos", type=click.IntRange(min=8), default=20_000, show_default=True, metavar="N", help="Videos in one folder, described by paragraphs in JSON.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="How often each is opened.")
+@click.option(
+    "--film-clips",
+    type=click.IntRange(min=8),
+    default=120_000,
+    show_default=True,
+    metavar="N",
+    help="Clips in folders of films, described in tab-separated lines.",
+)
+@click.option(
+    "--videos",
+    type=click.IntRange(min=8),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Videos in one folder, described by paragraphs in JSON.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How often each is opened.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 def opening(film_clips: int, videos: int, rounds: int, as_json: bool) -> None:
     """Opening a data set of many clips, and how the time grows with their number."""
@@ -39,7 +81,14 @@ def opening(film_clips: int, videos: int, rounds: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--turns", type=click.IntRange(min=1), default=9, show_default=True, metavar="N", help="How often every way reads every clip.")
+@click.option(
+    "--turns",
+    type=click.IntRange(min=1),
+    default=9,
+    show_default=True,
+    metavar="N",
+    help="How often every way reads every clip.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
 def decode(turns: int, as_json: bool) -> None:
     """Clips decoded to a model's frames, against PyAV from the start and ffmpeg where it is found.

@@ -105,7 +105,7 @@ def convert(dataset, folder, data_root, annotations, settings, form) -> None:  #
 
 
 def _inspection(opened, found, as_json: bool) -> str:
-    from harness.data.inspection_table import summary
+    from harness.data.inspection.table import summary
     from harness.results.digest import readable_json
 
     if not as_json:

@@ -14,8 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from harness.data import jpeg
-from harness.data.cache import Damaged, FrameCache, Writer, clip_key
+from harness.data.cache import Damaged, FrameCache, Writer, clip_key, jpeg
 from harness.data.cache.writer import Stored
 from harness.data.dataset import Clip
 from harness.data.processes import decode_in_processes

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data import Clip, Dataset, jpeg
+from harness.data import Clip, Dataset
+from harness.data.cache import jpeg
 from harness.data.reader import CacheStatus, ClipReader
 from harness.data.video import DamagedClip
 from harness.engine.loading import make_batches

@@ -346,7 +346,16 @@ def test_clips_that_cannot_be_used(cli, workplace, broken, method, samples, cach
 
 def test_dropping_missing_clips_is_marked(cli, workplace, broken):
     """With --allow-missing drop queries and gallery shrink, and the row is out of the usual table."""
-    run = ("run", "--method", "clip4clip_meanp", "--dataset", "msrvtt", "--data-root", broken.root, *TINY_MSRVTT)
+    run = (
+        "run",
+        "--method",
+        "clip4clip_meanp",
+        "--dataset",
+        "msrvtt",
+        "--data-root",
+        broken.root,
+        *TINY_MSRVTT,
+    )
     usual = record_of(cli(*run, "--json"))
     record = record_of(cli(*run, "--allow-missing", "drop", "--json"))
     assert (record["protocol"]["n_queries"], record["protocol"]["n_gallery"]) == (5, 5)

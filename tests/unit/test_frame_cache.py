@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data import Clip, jpeg
+from harness.data import Clip
 from harness.data import reader as reader_module
-from harness.data.cache import Damaged, FrameCache, clip_key
+from harness.data.cache import Damaged, FrameCache, clip_key, jpeg
 from harness.data.cache import store as store_module
 from harness.data.cache import writer as writer_module
 from harness.data.cache.shards import clean
@@ -488,7 +488,8 @@ def test_sampling_by_time_stores_clips_of_several_lengths(root, tmp_path):
 CHILD = """
 import sys, time
 from pathlib import Path
-from harness.data import Clip, jpeg
+from harness.data import Clip
+from harness.data.cache import jpeg
 from harness.data.cache import FrameCache, writer
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from harness import HarnessError, ProtocolSpec
-from harness.data import Caption, Clip, Dataset, SplitReport, jpeg
+from harness.data import Caption, Clip, Dataset, SplitReport
+from harness.data.cache import jpeg
 from harness.data.inspection import inspect
-from harness.data.inspection_table import summary
-from harness.data.sameness import same_content
+from harness.data.inspection.sameness import same_content
+from harness.data.inspection.table import summary
 from harness.results.digest import texts_hash
 from tests.support import clips
 
@@ -224,9 +225,9 @@ def test_what_list_and_texts_do_not_have_in_common_is_passed_on(videos):
 
 def test_each_file_is_decoded_once(videos, monkeypatch):
     """Splits that share files, and clips that share a file, cost one decoding."""
-    from harness.data import inspection
+    from harness.data.inspection import inspecting
 
-    read, decoded = inspection.read_frames_sequential, []
+    read, decoded = inspecting.read_frames_sequential, []
     monkeypatch.setattr(
         inspection,
         "read_frames_sequential",

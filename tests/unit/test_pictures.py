@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.pictures import rate_of
 from harness.data.video import DamagedClip, probe, read_frames, read_frames_sequential
+from harness.data.video.pictures import rate_of
 from tests.support import clips
 
 

@@ -11,8 +11,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.data import decoding, packets, survey, video
-from harness.data.video import DamagedClip, probe, read_frames, read_frames_sequential
+from harness.data.video import (
+    DamagedClip,
+    decoding,
+    packets,
+    probe,
+    read_frames,
+    read_frames_sequential,
+    reading,
+    survey,
+)
 from tests.support import clips
 
 READERS = [read_frames, read_frames_sequential]
@@ -61,7 +69,7 @@ def _forbid_full_decode(monkeypatch):
     def refuse(*_args, **_kwargs):
         raise AssertionError("fell back to decoding everything")
 
-    monkeypatch.setattr(video, "read_frames_sequential", refuse)
+    monkeypatch.setattr(reading, "read_frames_sequential", refuse)
 
 
 @pytest.mark.parametrize("kind", SOUND)

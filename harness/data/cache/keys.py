@@ -8,7 +8,7 @@ import stat
 from functools import lru_cache
 from pathlib import Path
 
-from harness.data import jpeg
+from harness.data.cache import jpeg
 from harness.data.dataset import Clip
 from harness.data.video import DECODER_VERSION
 from harness.data.window import is_whole

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.data import jpeg
+from harness.data.cache import jpeg
 from harness.data.cache.shards import Entry, Shard, listed, read_index
 from harness.data.cache.writer import Writer
 from harness.data.video import raise_if_out_of_files

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.damage import DamagedClip, raise_if_out_of_files
-from harness.data.decoding import Choose, Convert, Decoded, Wanted
-from harness.data.survey import VideoInfo
+from harness.data.video.damage import DamagedClip, raise_if_out_of_files
+from harness.data.video.decoding import Choose, Convert, Decoded, Wanted
+from harness.data.video.survey import VideoInfo
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 

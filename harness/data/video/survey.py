@@ -13,10 +13,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from harness.data.damage import DamagedClip, DecodingFailed
-from harness.data.opening import opened
-from harness.data.packets import NO_TIME, Cursor, Disagreement, PacketIndex, demux, index_packets
-from harness.data.upright import upright_size
+from harness.data.video.damage import DamagedClip, DecodingFailed
+from harness.data.video.opening import opened
+from harness.data.video.packets import NO_TIME, Cursor, Disagreement, PacketIndex, demux, index_packets
+from harness.data.video.upright import upright_size
 
 
 @dataclass(frozen=True)

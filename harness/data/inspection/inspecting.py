@@ -1,9 +1,4 @@
-"""Looks through a data set before anything is run on it: what is there, sound, doubled or shared.
-
-Counting what is missing is not enough. A file that opens may fail halfway, and a clip that lies in
-the training and in the test split under two names makes a score better than it is. So every frame is
-decoded, and files are compared by content.
-"""
+"""Findings of one data set, split by split and protocol by protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.dataset import Caption, Clip, Dataset, Progress, SplitReport
-from harness.data.sameness import same_content
+from harness.data.inspection.sameness import same_content
 from harness.data.video import DamagedClip, VideoInfo, read_frames_sequential
 from harness.data.window import restricted
 from harness.errors import HarnessError

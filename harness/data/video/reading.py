@@ -1,13 +1,4 @@
-"""Exact frames of a clip, and the time at which each is shown. No torch here.
-
-A research number must not depend on which frames a decoder happened to return, so a frame is
-named by its place in presentation order and every one that is returned has had its presentation
-time checked against the packets of the file. :func:`read_frames` decodes only what the wanted
-frames need; :func:`read_frames_sequential` decodes everything, is the arbiter whenever the fast
-way meets a surprise, and is the reference in the tests.
-
-A clip is a video file, or a folder of numbered pictures (:mod:`harness.data.pictures`).
-"""
+"""The two readers, the fast one and the arbiter, over files and folders of pictures."""
 
 from __future__ import annotations
 
@@ -15,25 +6,20 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from harness.data.damage import DamagedClip, DecodingFailed, raise_if_out_of_files
-from harness.data.decoding import Choose, Convert, Decoded, Wanted, can_be_visited, decode_all, decode_runs
-from harness.data.opening import opened
-from harness.data.packets import Disagreement
-from harness.data.pictures import probe_pictures, read_pictures
-from harness.data.survey import VideoInfo, survey, survey_by_decoding
-
-__all__ = [
-    "DECODER_VERSION",
-    "Choose",
-    "Convert",
-    "DamagedClip",
-    "Decoded",
-    "VideoInfo",
-    "probe",
-    "raise_if_out_of_files",
-    "read_frames",
-    "read_frames_sequential",
-]
+from harness.data.video.damage import DecodingFailed
+from harness.data.video.decoding import (
+    Choose,
+    Convert,
+    Decoded,
+    Wanted,
+    can_be_visited,
+    decode_all,
+    decode_runs,
+)
+from harness.data.video.opening import opened
+from harness.data.video.packets import Disagreement
+from harness.data.video.pictures import probe_pictures, read_pictures
+from harness.data.video.survey import VideoInfo, survey, survey_by_decoding
 
 #: Part of every cache key: raise it when a change here may alter a returned frame.
 DECODER_VERSION = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from harness.data.damage import DamagedClip, DecodingFailed, raise_if_out_of_files
+from harness.data.video.damage import DamagedClip, DecodingFailed, raise_if_out_of_files
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
-from harness.data.damage import DamagedClip
-from harness.data.opening import opened
-from harness.data.packets import Cursor, Disagreement
-from harness.data.survey import Survey, VideoInfo, all_frames
-from harness.data.upright import upright
+from harness.data.video.damage import DamagedClip
+from harness.data.video.opening import opened
+from harness.data.video.packets import Cursor, Disagreement
+from harness.data.video.survey import Survey, VideoInfo, all_frames
+from harness.data.video.upright import upright
 
 Choose = Callable[[VideoInfo], np.ndarray]
 Convert = Callable[[np.ndarray], Any]
