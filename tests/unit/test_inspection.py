@@ -229,7 +229,7 @@ def test_each_file_is_decoded_once(videos, monkeypatch):
 
     read, decoded = inspecting.read_frames_sequential, []
     monkeypatch.setattr(
-        inspection,
+        inspecting,
         "read_frames_sequential",
         lambda path, *rest, **how: decoded.append(path) or read(path, *rest, **how),
     )
