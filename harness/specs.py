@@ -117,6 +117,7 @@ class DatasetSpec(ComponentSpec):
     ``recipe`` (``"package:path.yaml"``) holds the settings that belong to the data set, such as
     the budget of a toy one. ``generated`` data sets make their files themselves and need no data
     root; their ``fingerprint`` (generator version and the like) is part of every run's digest.
+    With ``local_ids`` a clip's id is only its name under one data root, as in anybody's own folder.
     ``sample`` is ``"package.module:callable"``, called with an empty folder that it fills with a
     miniature of the data set, annotation files and real clips, in its owner's layout.
     """
@@ -125,6 +126,7 @@ class DatasetSpec(ComponentSpec):
     recipe: str = ""
     generated: bool = False
     fingerprint: str = ""
+    local_ids: bool = False
     sample: str = ""
 
     @property

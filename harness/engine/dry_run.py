@@ -15,7 +15,7 @@ from harness.engine.execute import here
 from harness.engine.inputs import Batches
 from harness.engine.loading import make_batches, open_dataset
 from harness.engine.progress import clock
-from harness.engine.run import pretrained_folder
+from harness.engine.run import prepared_plan, pretrained_folder
 from harness.engine.train import autocast
 from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
@@ -34,6 +34,7 @@ TRIED_CLIPS, TRIED_SAMPLES = 4, 4
 def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
     """The resolved plan, the work that is left to do, its projected cost, and the row it makes."""
     dataset = open_dataset(plan, registry)
+    plan = prepared_plan(plan, dataset)
     model = build_model(plan.recipe, registry, load=False).to(here().device)
     batches = make_batches(plan, model, os.cpu_count() or 1)
     lines = [f"{plan.name} (digest {plan.digest[:12]})", "", *recipe_lines(plan.recipe, layers), ""]

@@ -41,8 +41,9 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     data = msgspec.to_builtins(own.data)
     if trained_on.dataset != plan.dataset:
         data.update(train_split="", protocol="", options=dict(plan.recipe.data.options))
-    if request.annotations:
-        data["options"]["annotations"] = request.annotations
+    elif (request.annotations or request.data_root) and "annotations" in plan.recipe.data.options:
+        # Another place has annotation files of its own.
+        data["options"]["annotations"] = plan.recipe.data.options["annotations"]
     if request.protocol:
         data["protocol"] = request.protocol
     data["protocol"] = data["protocol"] or plan.protocol.name
@@ -60,5 +61,6 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         protocol=protocol_of(dataset, recipe),
         pretraining=trained_on.pretraining,
         weights_sha256=trained_on.weights_sha256,
+        train_texts=trained_on.train_texts,
         versions=versions_of(plan.method, recipe, plan.dataset, plan.task, registry),
     )

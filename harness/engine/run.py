@@ -19,6 +19,7 @@ from harness.engine.execute import check_workers, execute, here
 from harness.engine.loading import open_dataset
 from harness.engine.progress import meters, say
 from harness.engine.provenance import make_record
+from harness.engine.shown import refuse_leak, refuse_leak_of, with_training_data, write_clips
 from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
 from harness.plan.plan import RunPlan
@@ -57,10 +58,11 @@ def run(
     """
     check_workers(workers)
     dataset = open_prepared(plan, registry)
-    refuse_leak(plan, dataset, plan.protocol.train)
+    plan = prepared_plan(plan, dataset)
     check_splits(plan, dataset, [plan.protocol.train, plan.protocol.test])
     weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
+        write_clips(folder, plan, dataset)
         registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
         job = Job(
             plan=plan,
@@ -80,8 +82,8 @@ def evaluate(
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     check_workers(workers)
     dataset = open_prepared(plan, registry)
-    if trained_on and trained_on.dataset == plan.dataset:
-        refuse_leak(plan, dataset, trained_on.protocol.train)
+    if trained_on:
+        refuse_leak_of(model.parent, trained_on, plan, dataset, registry)
     check_splits(plan, dataset, [plan.protocol.test])
     earlier = load(model.parent / RECORD) if trained_on and (model.parent / RECORD).exists() else None
     with fresh_folder(where.runs.resolve() / f"evaluate-{plan.name}") as folder:
@@ -111,6 +113,13 @@ def open_prepared(plan: RunPlan, registry: Registry) -> Dataset:
     return dataset
 
 
+def prepared_plan(plan: RunPlan, dataset: Dataset) -> RunPlan:
+    """The plan as it is run, with the identity of its training data; refused where it tests on them."""
+    split = plan.protocol.train
+    refuse_leak(plan, dataset, [clip.id for clip in dataset.clips(split)], split)
+    return with_training_data(plan, dataset)
+
+
 def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None:
     """Say what is missing before any work; a split without a single video is an error."""
     report = dataset.check(splits)
@@ -133,20 +142,6 @@ def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None
         say(
             f"{plan.dataset}/{plan.protocol.name} has {plan.protocol.n_gallery} clips where it is complete, "
             f"these annotations name {gallery}: the row stands in a table of its own"
-        )
-
-
-def refuse_leak(plan: RunPlan, dataset: Dataset, trained_on: str) -> None:
-    """Published splits of one data set overlap: a model must not be tested on what it was shown."""
-    if trained_on not in dataset.splits():  # an evaluation needs no training files
-        return
-    shown = {clip.id for clip in dataset.clips(trained_on)}
-    known = [clip.id for clip in dataset.clips(plan.protocol.test) if clip.id in shown]
-    if known:
-        raise HarnessError(
-            f"{len(known)} of the test clips of {plan.dataset}/{plan.protocol.test} are training clips of "
-            f"{trained_on}, such as {known[0]}",
-            "train on the split that belongs to this protocol (see `harness describe` of the data set)",
         )
 
 

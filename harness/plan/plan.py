@@ -38,7 +38,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A resolved run.
 
     ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
-    takes part to its version.
+    takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
+    the data set has been opened.
     """
 
     method: str
@@ -53,6 +54,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     use_cache: bool = True
     pretraining: RunPlan | None = None
     weights_sha256: str = ""
+    train_texts: str = ""
 
     @property
     def digest(self) -> str:
@@ -142,7 +144,11 @@ def lay_request(layers: Layers, request: Request) -> None:
             ("model", "backbone", "weights"),
             request.weights and str(Path(request.weights).resolve()),
         ),
-        ("--annotations", ("data", "options", "annotations"), request.annotations),
+        (
+            "--annotations",
+            ("data", "options", "annotations"),
+            request.annotations and str(Path(request.annotations).expanduser().resolve()),
+        ),
         ("--protocol", ("data", "protocol"), request.protocol),
         ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
         ("--allow-missing", ("evaluation", "missing"), request.allow_missing),

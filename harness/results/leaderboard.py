@@ -226,6 +226,9 @@ def _overview(datasets: dict[str, list[ResultRecord]]) -> str:
     if footnotes:
         lines += [*(f"{number}. {note}" for number, note in enumerate(footnotes, start=1)), ""]
     for name, (default, _) in zip(names, columns, strict=True):
+        if default is None:
+            lines.append(f"- {escape(name)}: test clips were dropped from every row, so none is comparable.")
+            continue
         title = _title(next(iter(_tables(datasets[name]))))
         lines.append(f"- {escape(name)}: {title}. {_section_title(default)}.")
     return "\n".join(lines) + "\n"
@@ -233,13 +236,16 @@ def _overview(datasets: dict[str, list[ResultRecord]]) -> str:
 
 def _default_column(
     records: Sequence[ResultRecord],
-) -> tuple[Section, dict[str, tuple[Section, Row]]]:
-    """The default section of the default table, and each method's best row in that table.
+) -> tuple[Section | None, dict[str, tuple[Section, Row]]]:
+    """The default section of the default table, and each method's best row in that table; None and
+    nothing where all rows have left test clips out.
 
     A row of the default section goes before a better one of another section: a method must not
     lead the overview because it alone was selected on the test set.
     """
-    sections = _sections(next(iter(_tables(records).values())))
+    sections = _sections(_comparable(records))
+    if not sections:
+        return None, {}
     # max() keeps the first of equals, and sections come in a fixed order.
     default = max(sections, key=lambda part: len({run.method for run in sections[part]}))
     best: dict[str, tuple[Section, Row]] = {}
@@ -249,7 +255,13 @@ def _default_column(
     return default, best
 
 
-def _overview_notes(default: Section, part: Section, row: Row) -> list[str]:
+def _comparable(records: Sequence[ResultRecord]) -> list[ResultRecord]:
+    """The rows of the default table, unless it has a gallery of its own making."""
+    key, rows = next(iter(_tables(records).items()))
+    return rows if key.missing == "worst" else []
+
+
+def _overview_notes(default: Section | None, part: Section, row: Row) -> list[str]:
     notes = []
     if part != default:
         notes.append(f"{_section_title(part)}, unlike the rest of its column.")

@@ -238,5 +238,9 @@ def summary(record: ResultRecord) -> str:
     for split, clips in (("test", record.missing.test), ("training", record.missing.train)):
         if clips:
             named = ", ".join(f"{clip.id} ({clip.reason})" for clip in clips[:5])
-            lines.append(f"missing {split} clips: {len(clips)}: {named}{', ...' if len(clips) > 5 else ''}")
+            fate = {"training": "skipped", "worst": "ranked last", "drop": "dropped, with their queries"}
+            what = fate["training" if split == "training" else record.missing.policy]
+            lines.append(
+                f"missing {split} clips, {what}: {len(clips)}: {named}{', ...' if len(clips) > 5 else ''}"
+            )
     return "\n".join(lines)

@@ -14,6 +14,7 @@ def harness_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="folder",
+            local_ids=True,
             summary="your own videos, with captions in a csv or JSON file of (video, caption)",
             factory="harness_folder.dataset:build",
             options=AnnotatedOptions,

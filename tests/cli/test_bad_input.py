@@ -382,3 +382,72 @@ def test_testing_on_training_clips_is_refused(refused, cli, broken, tmp_path):
     folder = next(path for path in Path("runs").iterdir() if not path.name.startswith("."))
     error, _ = refused("evaluate", folder, *tree, "--protocol", "full")
     assert "training clips of train-9k" in error
+    for name in ("MSRVTT_train.9k.csv", "MSRVTT_train.7k.csv"):  # known to the run, not by its list
+        (root / "msrvtt_data" / name).unlink()
+    error, _ = refused("evaluate", folder, *tree, "--protocol", "full")
+    assert "training clips of train-9k" in error
+
+
+OWN = ("--dataset", "folder", "--data-root")
+OWN_RUN = ("run", "--method", "clip4clip_meanp", *TINY_MSRVTT, *OWN)
+
+
+def own_videos(broken: MsrvttTree, root: Path, splits: dict[str, str], said: str) -> Path:
+    """A folder of videos of ``broken``, by name and split, whose training captions begin with ``said``."""
+    root.mkdir()
+    rows = ["video,caption,split"]
+    for name, split in splits.items():
+        shutil.copy(broken.video(name), root)
+        rows.append(f"{name},{said if split == 'train' else 'a'} {name},{split}")
+    (root / "captions.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def run_folders() -> list[Path]:
+    return sorted(path for path in Path("runs").iterdir() if not path.name.startswith("."))
+
+
+def test_other_training_texts_are_another_run(cli, refused, workplace, broken, tmp_path):
+    """Runs of one recipe on other training captions replace neither each other's folder nor row, and
+    none goes on from the other's checkpoint."""
+    splits = {"video4": "train", "video5": "train", "video9770": "test"}
+    one = own_videos(broken, tmp_path / "one", splits, "the")
+    two = own_videos(broken, tmp_path / "two", splits, "no")
+    record_of(cli(*OWN_RUN, one, "--json"))
+    _, hint = refused(*OWN_RUN, two, "--resume")
+    assert "without --resume" in hint
+    record_of(cli(*OWN_RUN, two, "--json"))
+    assert len(run_folders()) == 2
+    assert len(list(workplace.glob("leaderboards/results/folder/*/*.json"))) == 2
+
+
+def test_own_videos_are_not_tested_on_either(cli, refused, workplace, broken, tmp_path):
+    """A model is not tested on videos of its own folder that were for training when it was trained;
+    a name in another folder is another video."""
+    splits = {"video4": "train", "video5": "train", "video9770": "test"}
+    one = own_videos(broken, tmp_path / "one", splits, "the")
+    record_of(cli(*OWN_RUN, one, "--json"))
+    [run] = run_folders()
+    two = own_videos(broken, tmp_path / "two", {"video4": "test"}, "the")
+    record_of(cli("evaluate", run, *OWN, two, "--json"))
+    (one / "captions.csv").write_text("video,caption,split\nvideo4,a,test\n")
+    error, _ = refused("evaluate", run, *OWN, one)
+    assert "1 of the test clips of folder/test are training clips of train, such as video4" in error
+
+
+def test_annotations_follow_the_data(cli, workplace, broken, tmp_path):
+    """A run with annotations by a relative path is evaluated from elsewhere, and where another data
+    root is given that root's own annotation files count."""
+    root = shutil.copytree(broken.root, tmp_path / "root")
+    shutil.move(root / "msrvtt_data", workplace / "lists")
+    record_of(cli(*MSRVTT, "--data-root", root, "--annotations", "lists", "--json"))
+    [run] = run_folders()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        patch.setenv("HARNESS_DATA", str(tmp_path))
+        (tmp_path / "msrvtt").symlink_to(root)
+        record_of(cli("evaluate", workplace / run, "--dataset", "msrvtt", "--json"))
+    shutil.rmtree("lists")
+    record_of(cli("evaluate", run, "--dataset", "msrvtt", "--data-root", broken.root, "--json"))

@@ -76,9 +76,11 @@ def test_json_prints_nothing_else_in_a_process_of_its_own(harness, workplace, sm
 
 
 def test_a_run_folder_has_everything(first):
-    """Plan, log of every step, checkpoint, model and record lie in the run's folder."""
-    names = {path.name for path in first.run.iterdir()}
-    assert names == {"plan.json", "log.jsonl", "checkpoint.pt", "model.safetensors", "record.json"}
+    """Plan, training clips, log of every step, checkpoint, model and record lie in the run's folder."""
+    assert {path.name for path in first.run.iterdir()} == {
+        *("plan.json", "training_clips.json", "log.jsonl"),
+        *("checkpoint.pt", "model.safetensors", "record.json"),
+    }
     record = json.loads(first.stdout)
     steps = (first.run / "log.jsonl").read_text().splitlines()
     assert len(steps) == record["train"]["samples"] // record["batch_size"] == 6

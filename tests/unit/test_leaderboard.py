@@ -127,6 +127,9 @@ def test_dropped_clips_stand_in_a_table_of_their_own() -> None:
     assert "not comparable" in dropped and "not comparable" not in whole
     assert page.index("method_b") < page.index("method_a")
     assert "(clip0): dropped with their queries, so both are fewer than the protocol has." in page
+    overview = leaderboard.pages([sample(missing=lost)])[leaderboard.OVERVIEW]
+    assert "toys: test clips were dropped from every row, so none is comparable." in overview
+    assert "ranked last" not in overview
 
 
 def test_doubtful_rows_have_footnotes() -> None:

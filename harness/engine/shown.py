@@ -1,0 +1,71 @@
+"""What a model was shown in training: it names the run, and must not be what the model is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from harness.data import Dataset
+from harness.errors import HarnessError
+from harness.plan.plan import RunPlan
+from harness.plugins import Registry
+from harness.results.digest import texts_hash
+from harness.results.record import write_atomically
+
+#: The ids of the training clips, in the folder of the run.
+CLIPS = "training_clips.json"
+
+
+def with_training_data(plan: RunPlan, dataset: Dataset) -> RunPlan:
+    """The plan with the identity of its training clips and texts, as far as annotations tell.
+
+    Two collections in the same place, or a miniature and the whole of a benchmark, are then two runs.
+    """
+    split = plan.protocol.train
+    texts = [(caption.id, caption.text, caption.clip_id) for caption in dataset.captions(split)]
+    found = texts_hash(texts, [clip.id for clip in dataset.clips(split)])
+    return msgspec.structs.replace(plan, train_texts=found)
+
+
+def write_clips(folder: Path, plan: RunPlan, dataset: Dataset) -> None:
+    """Keep the ids of the training clips: annotation files may be gone when the model is tested."""
+    ids = [clip.id for clip in dataset.clips(plan.protocol.train)]
+    write_atomically(folder / CLIPS, msgspec.json.encode(ids).decode() + "\n")
+
+
+def read_clips(folder: Path) -> list[str]:
+    """The training clips of a run folder. Raises HarnessError where they are not known."""
+    try:
+        return msgspec.json.decode((folder / CLIPS).read_bytes(), type=list[str])
+    except (OSError, msgspec.DecodeError) as error:
+        raise HarnessError(
+            f"{folder / CLIPS} does not tell what the model was trained on: {error}",
+            "train it again, or evaluate its model file with --method",
+        ) from error
+
+
+def refuse_leak_of(
+    run: Path, trained_on: RunPlan, plan: RunPlan, dataset: Dataset, registry: Registry
+) -> None:
+    """Refuse to test the model of a run folder on clips that it was trained on.
+
+    Ids of another data set, or of another folder where ids are only names in it, say nothing.
+    """
+    spec, _ = registry.find("datasets", plan.dataset)
+    elsewhere = spec.local_ids and trained_on.data_root != plan.data_root
+    if trained_on.dataset == plan.dataset and not elsewhere:
+        refuse_leak(plan, dataset, read_clips(run), trained_on.protocol.train)
+
+
+def refuse_leak(plan: RunPlan, dataset: Dataset, clips: Collection[str], split: str) -> None:
+    """Published splits of one data set overlap: a model must not be tested on what it was shown."""
+    shown = set(clips)
+    known = [clip.id for clip in dataset.clips(plan.protocol.test) if clip.id in shown]
+    if known:
+        raise HarnessError(
+            f"{len(known)} of the test clips of {plan.dataset}/{plan.protocol.test} are training clips of "
+            f"{split}, such as {known[0]}",
+            "train on the split that belongs to this protocol (see `harness describe` of the data set)",
+        )
