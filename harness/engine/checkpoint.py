@@ -32,6 +32,9 @@ _UNREADABLE = (
     AttributeError,
 )
 
+#: What stands before the fault itself in a message of torch's restricted unpickler.
+_UNPICKLER = "WeightsUnpickler error: "
+
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint. ``state`` holds tensors and plain values only."""
@@ -115,7 +118,9 @@ def load_model(model: nn.Module, path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """One line on what is wrong, without torch's advice to run what the file holds."""
+    text = str(error).partition(_UNPICKLER)[2] or str(error)
+    return next((line for line in text.splitlines() if line.strip()), type(error).__name__)
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> Path:

@@ -252,6 +252,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, content):
     with pytest.raises(HarnessError) as caught:
         load_tensors(path)
     assert str(path) in caught.value.message and "\n" not in caught.value.message
+    assert "weights_only" not in caught.value.message, "advice to run what the file holds"
 
 
 def test_a_checkpoint_file_needs_a_method(refused, tmp_path):
