@@ -32,9 +32,6 @@ _UNREADABLE = (
     AttributeError,
 )
 
-#: What stands before the fault itself in a message of torch's restricted unpickler.
-_UNPICKLER = "WeightsUnpickler error: "
-
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Replace the folder's checkpoint. ``state`` holds tensors and plain values only."""
@@ -119,8 +116,8 @@ def load_model(model: nn.Module, path: Path) -> None:
 
 def _reason(error: Exception) -> str:
     """One line on what is wrong, without torch's advice to run what the file holds."""
-    text = str(error).partition(_UNPICKLER)[2] or str(error)
-    return next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    lines = [line for line in str(error).splitlines() if line.strip() and "weights_only" not in line]
+    return next(iter(lines), type(error).__name__)
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> Path:
