@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from harness.bench.place import writable
 from harness.data import AnnotatedDataset, AnnotatedOptions, Route, Split
 from harness.results.table import markdown_table
 
@@ -67,7 +68,7 @@ class Result:
 
 def measure(folder: Path, film_clips: int, videos: int, rounds: int) -> Result:
     """Makes trees of both shapes below ``folder``, at full size and a fourth of it, and opens them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    writable(folder)
     shapes = []
     for name, make, split, size in (
         ("film clips, tab-separated", _films, Split((Route(("clips.csv",)),)), film_clips),

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.bench.place import writable
 from harness.data import Clip
 from harness.data.cache import FrameCache, jpeg
 from harness.data.reader import ClipReader
@@ -56,8 +57,7 @@ class Result:
 
 def measure(folder: Path, clips: int, batch_size: int, rounds: int) -> Result:
     """Medians over the batches of ``rounds`` passes over ``clips``, which are stored under ``folder`` first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="bench-") as made, _one_core():
+    with tempfile.TemporaryDirectory(dir=writable(folder), prefix="bench-") as made, _one_core():
         place, ways, copies = Path(made), [], []
         scenes = [_scene(number) for number in range(_SCENES)]
         for storage in ("npy", "jpeg"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import statistics
 import subprocess
@@ -24,7 +25,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from harness.bench.footage import SHAPES, Shape, footage, footage_path
+from harness.bench.footage import SCENE_S, SHAPES, Shape, footage, footage_path
 from harness.data.sampling import uniform
 from harness.data.transform import Geometry
 from harness.data.video import read_frames
@@ -66,7 +67,9 @@ def measure(folder: Path, turns: int, shapes: Sequence[Shape] = SHAPES) -> list[
     start_clip = footage(folder, Shape("start", 0, 64, 64))
     rows = []
     for shape in shapes:
-        with meter(f"making {shape}", shape.frames, shown=not footage_path(folder, shape).exists()) as making:
+        with meter(
+            f"making {shape}", shape.frames, shown=not os.path.exists(footage_path(folder, shape))
+        ) as making:
             clip = footage(folder, shape, making.update)
         with meter(f"reading {shape}", turns) as reading:
             rows.append(_measure(shape, clip, start_clip, turns, reading.update))
@@ -176,11 +179,12 @@ def _status_kb(field: str) -> int:
 
 def to_json(rows: Sequence[Row]) -> str:
     figures = [asdict(row) | {"over_pyav": row.over_pyav, "over_ffmpeg": row.over_ffmpeg} for row in rows]
-    return json.dumps({"frames": FRAMES, "size": GEOMETRY.size, "clips": figures}, indent=2)
+    what = {"frames": FRAMES, "size": GEOMETRY.size, "key_frame_every_s": SCENE_S}
+    return json.dumps(what | {"clips": figures}, indent=2)
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """The table, and what it says of the ffmpeg command."""
+    """The table, what it says of the ffmpeg command, and what its gains hang on."""
     headers = [
         "clip",
         "clips/s",
@@ -210,4 +214,7 @@ def summary(rows: Sequence[Row]) -> str:
         if start is None
         else f"ffmpeg net of its start, {start * 1000:.0f} ms"
     )
-    return f"{markdown_table(headers, body)}\n\n{FRAMES} frames at {GEOMETRY.size} pixels, one thread, medians; {note}"
+    how = f"{FRAMES} frames at {GEOMETRY.size} pixels, one thread, medians; {note}"
+    least, most = SCENE_S
+    keys = f"the footage has a key frame every {least} to {most} s; where they lie further apart, the gain is smaller"
+    return f"{markdown_table(headers, body)}\n\n{how}\n{keys}"

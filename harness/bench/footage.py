@@ -14,13 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.bench.place import writable
+
 RATE = 25
 #: Raised when the pictures change, so that old footage is not measured as new.
 VERSION = 1
 
 #: A scene lasts between so many seconds, as in edited web video; x264 starts each with a key frame.
 #: What reading a few frames costs hangs on it: with scenes of 6 s the longest clip gains a third less.
-_SCENE_S = (2.0, 4.0)
+SCENE_S = (2, 4)
 #: Standard deviation of the grain, in grey levels.
 _GRAIN = 1.5
 
@@ -55,9 +57,8 @@ def footage(folder: Path, shape: Shape, progress: Callable[[int], None] = lambda
     ``progress`` is told the number of frames written.
     """
     path = footage_path(folder, shape)
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+    if not os.path.exists(path):  # False where the folder cannot be looked into, too
+        draft = writable(folder) / f".{path.name}.{os.getpid()}"
         try:
             _encode(draft, shape, progress)
             os.replace(draft, path)
@@ -87,7 +88,7 @@ def _pictures(shape: Shape) -> Iterator[np.ndarray]:
     for number in range(shape.frames):
         at, left_over = at + 1, left_over - 1
         if left_over <= 0:
-            at, left_over = 0, round(random.uniform(*_SCENE_S) * RATE)
+            at, left_over = 0, round(random.uniform(*SCENE_S) * RATE)
             wide, patch = _texture(random, 2 * height, 2 * width), _texture(random, height // 3, width // 3)
             pan, walk = random.uniform(-1.2, 1.2, 2), random.uniform(-2.5, 2.5, 2)
         top, left = (int(side / 2 + speed * at) % side for side, speed in zip(size, pan, strict=True))

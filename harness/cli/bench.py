@@ -94,7 +94,8 @@ def decode(turns: int, as_json: bool) -> None:
     """Clips decoded to a model's frames, against PyAV from the start and ffmpeg where it is found.
 
     Three synthetic clips (15 s 320x240, 30 s and 120 s 640x360) are made once, in about a minute, and
-    kept in the cache folder.
+    kept in the cache folder. They have a key frame every 2 to 4 s, as edited web video does: the further
+    apart key frames lie, the less is gained by leaving frames out.
     """
     from harness import places
     from harness.bench import decode as measurement

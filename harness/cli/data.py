@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import FOLDER, RECIPE, options_of
+from harness.cli.shared import CLIPS, FOLDER, options_of
 
 _ROOT = options_of(
     click.option("--data-root", metavar="DIR", help="Folder of the data set. Else HARNESS_DATA/<dataset>, else the config file."),
@@ -28,7 +28,10 @@ _SET = click.option("--set", "settings", multiple=True, metavar="data.options.NA
 @_SET
 @click.option("--protocol", default="", metavar="NAME", help="Only the splits of this protocol.")
 @click.option(
-    "--decode/--no-decode", default=True, show_default=True, help="Decode every frame of every clip."
+    "--decode/--no-decode",
+    default=True,
+    show_default=True,
+    help="Decode every frame of every file to its end. That is stricter than a run, which asks for a few frames of each clip.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON with all names, and nothing else, on standard output."
@@ -36,9 +39,10 @@ _SET = click.option("--set", "settings", multiple=True, metavar="data.options.NA
 def check(dataset, data_root, annotations, settings, protocol, decode, as_json) -> None:  # fmt: skip
     """What of a data set is there, sound, doubled or shared between splits.
 
-    Ends with exit code 1 when the clips of a test split are not all there and sound, or when some of
-    them are training clips of the same protocol. Protocols without annotation files are named and
-    do not count.
+    Ends with exit code 1 when a protocol's test clips are not all there and sound, when they are fewer
+    than it states, when some of them are training clips of the same protocol, and when no protocol has
+    its annotation files; with 2 when nothing could be read. Single protocols without annotation files
+    are named and do not count. A miniature is reported as incomplete, which it is.
     """
     import os
     import sys
@@ -67,6 +71,8 @@ def check(dataset, data_root, annotations, settings, protocol, decode, as_json) 
             progress=progress,
         )
     click.echo(_inspection(opened, found, as_json))
+    if not found.splits:
+        sys.exit(2)
     sys.exit(0 if found.sound else 1)
 
 
@@ -124,7 +130,7 @@ def _inspection(opened, found, as_json: bool) -> str:
     metavar="NAME",
     help="Whose clips: frames, sampling and picture size are the method's.",
 )
-@RECIPE
+@CLIPS
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -135,7 +141,8 @@ def _inspection(opened, found, as_json: bool) -> str:
 def prepare(jobs, **asked) -> None:
     """Decode a data set's clips ahead of a run, with all cores, into the frame cache.
 
-    Takes the options of the run. May be interrupted and started again, and several may work at once.
+    Takes the options of the run that decide what it reads. What is there is checked, and decoded again
+    where the disk has damaged it. May be interrupted and started again, and several may work at once.
     """
     import os
 
@@ -185,7 +192,11 @@ def gap(a, b, roots, backbone, weights, settings, samples, draws, seed, as_json)
 @click.argument("dataset")
 @click.argument("folder", type=FOLDER, metavar="DIR")
 def sample(dataset: str, folder: Path) -> None:
-    """Write a miniature of a data set: its owner's files and layout, real clips, invented texts."""
+    """Write a miniature of a data set: its owner's files and layout, real clips, invented texts.
+
+    It can be trained and scored on. `harness data check` reports it as incomplete, for its test set is
+    smaller than the published one.
+    """
     import shlex
 
     from harness.data.writing import whole_folder

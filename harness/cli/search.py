@@ -63,7 +63,7 @@ def search(
         finished, recipe, registry(), data_root.expanduser(), sentences, top=top, use_cache=use_cache
     )
     for name, reason in list(found.unreadable.items())[:NAMED]:
-        say(f"left out: {name}: {reason}")
+        say(f"left out: {engine.on_one_line(name)}: {reason}")
     if len(found.unreadable) > NAMED:
         say(f"left out: {len(found.unreadable) - NAMED} more, which --json names")
     if picture is not None:
@@ -76,12 +76,13 @@ def _tables(found) -> str:
     """A table for each sentence, under it."""
     from tabulate import tabulate
 
-    from harness.engine.search import shown
+    from harness.engine.search import on_one_line
 
     parts = []
     for ranking in found.rankings:
         rows = [
-            [hit.rank, f"{hit.score:.4f}", shown(hit.file), f"{hit.length_s:.1f}"] for hit in ranking.hits
+            [hit.rank, f"{hit.score:.4f}", on_one_line(hit.file), f"{hit.length_s:.1f}"]
+            for hit in ranking.hits
         ]
         table = tabulate(
             rows,

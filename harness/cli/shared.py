@@ -41,15 +41,20 @@ PLACES = options_of(
     click.option("--json", "as_json", is_flag=True, help="Print the record, and nothing else, on standard output."),
 )  # fmt: skip
 
-RECIPE = options_of(
+#: What decides which clips are read, and how.
+CLIPS = options_of(
     click.option("--data-root", metavar="DIR", help="Folder of the data set. Else HARNESS_DATA/<dataset>, else the config file."),
     click.option("--annotations", default="", metavar="DIR", help="Folder of the annotation files, where they lie apart from the videos."),
     click.option("--backbone", default="", metavar="NAME", help="Another image-text tower."),
     click.option("--weights", default="", metavar="FILE", help="Local weights for the backbone."),
     click.option("--protocol", default="", metavar="NAME", help="Another protocol of the data set."),
-    click.option("--task", default="retrieval", show_default=True, metavar="NAME", help="What to score."),
     click.option("--recipe", "recipe_file", default="", metavar="FILE", help="A recipe laid over the method's own."),
     click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one recipe value; may be given often."),
+)  # fmt: skip
+
+RECIPE = options_of(
+    CLIPS,
+    click.option("--task", default="retrieval", show_default=True, metavar="NAME", help="What to score."),
     click.option("--cache/--no-cache", "use_cache", default=True, show_default=True, help="Keep decoded frames on disk."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )  # fmt: skip

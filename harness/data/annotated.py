@@ -8,7 +8,7 @@ every route, so that the identity of a protocol does not depend on whose files w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import lru_cache
@@ -23,8 +23,12 @@ from harness.data.files import Tree, scan, stem_of
 from harness.errors import HarnessError
 from harness.specs import Options
 
-#: So many videos of a list may lack captions before list and captions count as not of one kind.
-_SILENT_FEW, _SILENT_SHARE = 20, 0.02
+#: So many videos of a list may lack captions before list and captions count as not of one kind: a
+#: share, or a few where the list is short, but never more than half of it.
+_SILENT_FEW, _SILENT_SHARE, _SILENT_MOST = 20, 0.02, 0.5
+
+#: So many sets of files, or names of files, are listed in a message.
+_NAMED = 3
 
 
 class AnnotatedOptions(Options):
@@ -138,7 +142,7 @@ class AnnotatedDataset(Dataset):
 
     def _clip(self, name: str, duration_s: float | None) -> Clip:
         path = self.tree.video(*self.stems_of(name))
-        if path is not None and self.tree.pictures.get(path.name) == path:
+        if path is not None and path in self.tree.pictures.all_of(path.name):
             return Clip(name, path)  # pictures have no times but what a folder's name may tell
         return Clip(name, path, *self.window_of(name, duration_s))
 
@@ -172,7 +176,7 @@ class AnnotatedDataset(Dataset):
         return SplitReport(report.clips, report.captions, report.missing, contents.silent, contents.unlisted)
 
     def check(self, splits: Sequence[str]) -> DataReport:
-        """Counts of all splits, and notes on blank texts and on files of one stem.
+        """Counts of all splits, and notes on blank texts and on files of one name or stem.
 
         A video that another of these splits lists is not left out: one file of captions may serve all.
         """
@@ -183,12 +187,32 @@ class AnnotatedDataset(Dataset):
             for name, found in super().check(splits).splits.items()
         }
         notes = [note for contents in all_contents for note in contents.notes]
-        if self.tree.repeated:
-            notes.append(
-                f"video files passed over because another has their stem: {len(self.tree.repeated)}, such as "
-                f"{self.tree.repeated[0]}; the one higher up in the tree, then the first by path, is used"
-            )
+        notes += self._namesakes(splits)
+        notes += self._passed_over(clip for contents in all_contents for clip in contents.clips)
         return DataReport(reports, tuple(dict.fromkeys(notes)))
+
+    def _namesakes(self, splits: Sequence[str]) -> Iterator[str]:
+        """A note on each annotation file in use that another one of its name differs from."""
+        for split in splits:
+            route = self._route(split)
+            for pattern in route.files if route else ():
+                used, *others = self._all(pattern)
+                differing = [path for path in others if not annotations.same(used, path)]
+                if differing:
+                    others = _few(map(str, differing))
+                    yield f"{used} is read; of the same kind and with other content there is also {others}"
+
+    def _passed_over(self, names: Iterable[str]) -> Iterator[str]:
+        """A note on what carries the name of a clip beside what is taken for it."""
+        found = (list(self.tree.candidates(*self.stems_of(name))) for name in dict.fromkeys(names))
+        pairs = {path: used for used, *others in filter(None, found) for path in others if path != used}
+        if pairs:
+            path, used = next(iter(pairs.items()))
+            yield (
+                f"passed over because another has their stem: {len(pairs)} files or folders, such as {path} "
+                f"for {used}; a video is preferred to a file without suffix, and that to a folder of pictures, "
+                "then the one higher up in the tree, then the first by path"
+            )
 
     def _read_split(self, name: str) -> _Contents:
         if name not in self._splits:
@@ -199,7 +223,7 @@ class AnnotatedDataset(Dataset):
         split = self._splits[name]
         route = self._route(name)
         if route is None:
-            wanted = "; or ".join(" with ".join(route.files) for route in split.routes)
+            wanted = _few([" with ".join(route.files) for route in split.routes], "; or ")
             raise HarnessError(
                 f"no annotation files of {self.title}/{name} in {self._source.root}: looked for {wanted}",
                 "add one of these sets of files, or name their folder with --annotations",
@@ -275,12 +299,18 @@ class AnnotatedDataset(Dataset):
 
     def _refuse_strangers(self, split: str, route: Route, contents: _Contents) -> None:
         """A list and captions of different halves of a data set would quietly make a small split."""
-        listed = len(contents.clips) + len(contents.silent)
-        if not contents.clips or len(contents.silent) > max(_SILENT_FEW, _SILENT_SHARE * listed):
-            path = self._file(route.texts[0]).path
+        listed, silent = len(contents.clips) + len(contents.silent), len(contents.silent)
+        path = self._file(route.texts[0]).path
+        if not listed:
+            states = f": nothing in it states the split {' or '.join(route.stated)}" if route.stated else ""
             raise HarnessError(
-                f"{path} has no text for {len(contents.silent)} of the {listed} clips of {self.title}/{split}, "
-                f"such as {', '.join(contents.silent[:3]) or 'none'}",
+                f"{self._find(route.ids) if route.ids else path} names no video of {self.title}/{split}{states}",
+                "get the file again, or another that has this split",
+            )
+        if silent > min(max(_SILENT_FEW, _SILENT_SHARE * listed), _SILENT_MOST * listed):
+            raise HarnessError(
+                f"{path} has no text for {silent} of the {listed} clips of {self.title}/{split}, "
+                f"such as {', '.join(contents.silent[:3])}",
                 "use the file with the texts of all videos of the split's list",
             )
 
@@ -289,12 +319,14 @@ class AnnotatedDataset(Dataset):
 
     def _find(self, pattern: str) -> Path | None:
         """The annotation file of that name; with a star in it the first match by name."""
+        return next(iter(self._all(pattern)), None)
+
+    def _all(self, pattern: str) -> list[Path]:
+        """Every annotation file of that name, the one that is used first."""
         found, pattern = self._source.annotations, pattern.lower()
-        if pattern in found:
-            return found[pattern]
-        if "*" not in pattern:
-            return None
-        return next((found[name] for name in sorted(found) if fnmatch(name, pattern)), None)
+        if pattern in found or "*" not in pattern:
+            return found.all_of(pattern)
+        return [path for name in sorted(found) if fnmatch(name, pattern) for path in found.all_of(name)]
 
     def _file(self, pattern: str) -> AnnotationFile:
         path = self._find(pattern)
@@ -307,6 +339,13 @@ class AnnotatedDataset(Dataset):
 def paragraph(texts: Sequence[str]) -> str:
     """All texts as one, joined by single blanks; line breaks and runs of blanks become one blank."""
     return " ".join(" ".join(texts).split())
+
+
+def _few(names: Iterable[str], between: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f"{between}{len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return between.join(names[:_NAMED]) + more
 
 
 def _examples(splits: Mapping[str, Split]) -> str:

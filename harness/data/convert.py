@@ -1,7 +1,8 @@
 """Writes the splits of a data set in the two forms that most other code reads.
 
 ``jsonl``: a line ``{"clip_id": id, "text": text or list of texts}`` for each clip, as the loader of
-CLIP-ViP wants it. ``json``: one object ``{file name: [texts]}``, as that of mmaction2 does. Paragraphs
+CLIP-ViP wants it, with the number of pictures as ``num_frame`` where the clip is a folder of them.
+``json``: one object ``{file name: [texts]}``, as that of mmaction2 does. Paragraphs
 are written joined, as one text. Which part of a file belongs to a clip cannot be said in either.
 """
 
@@ -84,8 +85,23 @@ def _items(dataset: Dataset, split: str) -> Iterator[_Item]:
 
 
 def _jsonl(items: Sequence[_Item]) -> str:
-    records = ({"clip_id": clip.id, "text": said[0] if len(said) == 1 else said} for clip, said in items)
+    records = (
+        {"clip_id": clip.id, "text": said[0] if len(said) == 1 else said, **_pictures(clip)}
+        for clip, said in items
+    )
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def _pictures(clip: Clip) -> dict[str, int]:
+    """How many pictures a clip has that is a folder of them; of a damaged one nothing is said."""
+    if clip.path is None or not clip.path.is_dir():
+        return {}
+    from harness.data.video.pictures import DamagedClip, numbered_pictures  # brings the video libraries
+
+    try:
+        return {"num_frame": len(numbered_pictures(clip.path))}
+    except DamagedClip:
+        return {}
 
 
 def _json(items: Sequence[_Item]) -> str:
@@ -98,6 +114,8 @@ def _file_name(clip: Clip) -> str:
     """The name of the clip's file as it was found, as long as it says the clip's id; else one that does."""
     if clip.path is None:
         return f"{clip.id}.mp4"
+    if clip.path.is_dir():  # a folder of pictures
+        return clip.id
     if stem_of(clip.path.name) == clip.id:
         return clip.path.name
     suffix = clip.path.suffix

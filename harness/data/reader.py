@@ -124,8 +124,13 @@ class ClipReader:
                 damaged.update((clip.id, reason) for clip in same)
         return damaged
 
-    def status(self, clips: Iterable[Clip], progress: Progress | None = None) -> CacheStatus:
-        """What :meth:`prepare` would find, without decoding; for dry runs.
+    def status(
+        self, clips: Iterable[Clip], progress: Progress | None = None, verify: bool = False
+    ) -> CacheStatus:
+        """What :meth:`prepare` would find, without decoding.
+
+        With ``verify`` all stored frames are read and held against their checksums. Clips that fail are
+        misses, also for :meth:`prepare` afterwards, which stores them anew.
 
         Sampling by time may give fewer frames than allowed, so the projection is an upper bound
         for pixels; pictures are taken to have their usual share of that.
@@ -144,7 +149,7 @@ class ClipReader:
             except DamagedClip:
                 misses.append(clip)
                 continue
-            if key not in self.cache:
+            if not (self.cache.verify(key) if verify else key in self.cache):
                 misses.append(clip)
                 to_store.add(key)
         report(len(clips), len(clips))

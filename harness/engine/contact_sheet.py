@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.data.sampling import Sampling
 from harness.data.video import DamagedClip, read_frames
-from harness.engine.search import Findings, Hit, Ranking, shown
+from harness.engine.search import Findings, Hit, Ranking, on_one_line
 from harness.errors import HarnessError
 from harness.results.record import write_atomically
 
@@ -42,6 +42,8 @@ def check_picture(path: Path) -> None:
         raise HarnessError(f"{path} does not end like a picture", f"end it with {', '.join(FORMATS)}")
     if path.is_dir():
         raise HarnessError(f"{path} is a folder", "give the picture another name")
+    if not path.parent.is_dir():
+        raise HarnessError(f"{path.parent} is no folder, so no picture can go there", "make it first")
 
 
 def write_contact_sheet(path: Path, findings: Findings) -> None:
@@ -86,7 +88,7 @@ def _width(strip: Sequence[Image]) -> int:
 
 
 def _caption(hit: Hit) -> str:
-    return f"{hit.rank} · {hit.score:.4f} · {hit.length_s:.1f} s · {shown(hit.file)}"
+    return f"{hit.rank} · {hit.score:.4f} · {hit.length_s:.1f} s · {on_one_line(hit.file)}"
 
 
 def strip_of(path: Path) -> Sequence[Image]:

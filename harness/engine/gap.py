@@ -136,30 +136,39 @@ def open_sources(names: Sequence[str], roots: Sequence[str], registry: Registry)
     data roots, ``NAME=DIR``, or ``DIR`` where one data set is named; a folder with the annotation
     files is enough. A file that is called like a data set is written ``./name``.
     """
-    known = registry.components.get("datasets", {})
-    named = dict.fromkeys(name.partition("/")[0] for name in names if name.partition("/")[0] in known)
+    named = dict.fromkeys(filter(None, (_dataset_of(name.partition("/")[0], registry) for name in names)))
     by_name: dict[str, str] = {}
     for given in roots:
         name, equals, folder = given.partition("=")
-        if equals and name in named:
-            by_name[name] = folder
-        elif equals and name in known:
+        dataset = _dataset_of(name, registry) if equals else ""
+        if dataset in named:
+            by_name[dataset] = folder
+        elif dataset:
             raise HarnessError(
                 f"--data-root {given}: {name} is not compared", "name it as A or B, or leave its root out"
             )
         elif len(named) == 1:
             by_name = dict.fromkeys(named, given)
         else:
-            example = next(iter(named or known), "NAME")
+            example = next(iter(named), "NAME")
             raise HarnessError(
                 f"--data-root {given} does not say whose it is", f"write NAME=DIR, for example {example}=DIR"
             )
     return [_open(name, by_name, registry) for name in names]
 
 
+def _dataset_of(name: str, registry: Registry) -> str:
+    """The name of the data set that is called so, perhaps by an alias; empty where there is none."""
+    if name not in registry.components.get("datasets", {}):
+        return ""
+    spec, _ = registry.find("datasets", name)
+    return spec.name
+
+
 def _open(name: str, roots: Mapping[str, str], registry: Registry) -> Source:
-    dataset, _, rest = name.partition("/")
-    if dataset in registry.components.get("datasets", {}):
+    first, _, rest = name.partition("/")
+    dataset = _dataset_of(first, registry)
+    if dataset:
         texts = _texts_of_dataset(dataset, rest, roots, registry)
     elif Path(name).expanduser().is_file():
         texts = _texts_of_file(Path(name).expanduser())
@@ -241,8 +250,9 @@ def summary(sources: Sequence[Source], tower: Backbone, gap: Gap) -> str:
 
     spread = gap.spread
     lines = [f"{side}  {source.name}, {len(source.texts)} texts" for side, source in zip("AB", sources)]
+    weights = tower.pretraining.removeprefix("weights:")
     lines += [
-        f"text tower {tower.name}, weights {tower.pretraining}; {gap.samples} texts of each, drawn {spread.n} times",
+        f"text tower {tower.name}, weights {weights}; {gap.samples} texts of each, drawn {spread.n} times",
         "",
         f"NMI {spread.mean:.4f} ± {spread.spread:.4f}   (0: one language, 1: two)",
         "",

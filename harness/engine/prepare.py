@@ -59,10 +59,10 @@ class Prepared:
 def prepare(plan: RunPlan, registry: Registry, jobs: int) -> list[Prepared]:
     """Decodes what the cache lacks of a plan's training and test clips, with ``jobs`` processes.
 
+    Frames that are there are held against their checksums; what was damaged on disk is decoded again.
     Raises ``HarnessError`` before decoding where the disk has too little space.
     """
-    if not plan.use_cache:
-        raise HarnessError("there is no frame cache to prepare with --no-cache", "leave --no-cache away")
+    assert plan.use_cache, "only a run can do without the cache"
     dataset = open_prepared(plan, registry)
     check_splits(plan, dataset, [plan.protocol.train, plan.protocol.test])
     parts = _parts(plan, dataset, registry)
@@ -101,8 +101,8 @@ def _parts(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[Part]:
         clips = dataset.clips(split)
         present = tuple(clip for clip in clips if clip.path is not None)
         missing = tuple(clip.id for clip in clips if clip.path is None)
-        with meter(f"looking for {split} clips in the cache", len(present)) as shown:
-            status = reader.status(present, lambda done, _total, shown=shown: shown.update(done))
+        with meter(f"checking {split} clips in the cache", len(present)) as shown:
+            status = reader.status(present, lambda done, _total, shown=shown: shown.update(done), verify=True)
         parts.append(Part(split, reader, present, missing, status))
     return parts
 
@@ -121,11 +121,13 @@ def _check_space(parts: Sequence[Part], jobs: int) -> None:
         )
     free = shutil.disk_usage(_existing(cache.root)).free
     say(f"together {size_text(needed)}, to be stored in {cache.root}, where {size_text(free)} are free")
-    if needed * (1 + MARGIN_SHARE) + MARGIN_BYTES > free and needed:
+    margin = needed * MARGIN_SHARE + MARGIN_BYTES
+    if needed + margin > free and needed:
         smaller = "--set data.storage=jpeg takes a fifth to a tenth (it changes pixels slightly: give it to the run too)"
         other = "free some space, or set HARNESS_CACHE to a folder on a larger disk"
         raise HarnessError(
-            f"the frames take {size_text(needed)}, and {cache.root} has {size_text(free)} free",
+            f"the frames take {size_text(needed)}, {size_text(margin)} have to stay free beside them, "
+            f"and {cache.root} has {size_text(free)} free",
             other if parts[0].reader.storage == "jpeg" else f"{smaller}; or {other}",
         )
 

@@ -6,6 +6,7 @@ There is no data set, nothing to compare with and no record: a model, a folder, 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,8 @@ def videos_under(folder: Path) -> list[Clip]:
     A file whose name has no suffix counts where a video is found in it.
     """
     tree = scan(folder)
-    unnamed = [path for path in tree.others.values() if not path.suffix and _is_video(path)]
-    paths = sorted([*tree.videos.values(), *tree.repeated, *unnamed])
+    unnamed = [path for path in tree.others.paths() if not path.suffix and _is_video(path)]
+    paths = sorted([*tree.videos.paths(), *unnamed])
     if not paths:
         raise HarnessError(
             f"there is no video in {folder}", "give --data-root a folder with video files in it"
@@ -121,8 +122,15 @@ def _ranking(sentence: str, scores: np.ndarray, clips: Sequence[Clip], top: int)
 
 
 def shown(name: str) -> str:
-    """A file name as it can be printed: what is no UTF-8 in it is replaced."""
+    """A file name as text: what is no UTF-8 in it is replaced."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def on_one_line(name: str) -> str:
+    """A file name as it can stand in a line: line breaks and other control characters are escaped."""
+    return "".join(
+        repr(sign)[1:-1] if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign for sign in shown(name)
+    )
 
 
 def _is_video(path: Path) -> bool:

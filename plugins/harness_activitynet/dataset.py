@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness import HarnessError
 from harness.data import AnnotatedDataset, AnnotatedOptions, Route, Split, routes
 from harness.data.files import stem_of
 
@@ -54,8 +55,22 @@ SPLITS = {
 }
 
 
+class ActivityNetOptions(AnnotatedOptions):
+    """With ``annotated_seconds`` a clip ends at the length that its annotators had, rounded up.
+
+    CLIP4Clip does so. Nothing is cut off a right file by it, and only the owner's files state lengths,
+    so clips are whole unless it is asked for.
+    """
+
+    annotated_seconds: bool = False
+
+
 class ActivityNet(AnnotatedDataset):
     """The data set with ids as its owner writes them: ``v_`` before the id that YouTube gave."""
+
+    def __init__(self, options: ActivityNetOptions, root: Path) -> None:
+        super().__init__("activitynet", SPLITS, options, root)
+        self._annotated_seconds = options.annotated_seconds
 
     def id_of(self, name: str) -> str:
         """``v_`` and the video's own id, which may itself begin with ``v_``, ``-`` or ``_``."""
@@ -68,10 +83,17 @@ class ActivityNet(AnnotatedDataset):
         return clip_id, clip_id.removeprefix("v_")
 
     def window_of(self, clip_id: str, duration_s: float | None) -> tuple[float, float | None]:
-        """Up to the annotated length, rounded up as CLIP4Clip does; nothing is cut off a right file."""
-        return 0.0, None if duration_s is None else float(math.ceil(duration_s))
+        if not self._annotated_seconds:
+            return 0.0, None
+        if duration_s is None:
+            raise HarnessError(
+                f"the annotation files in use state no length of {clip_id}, and data.options.annotated_seconds "
+                "asks for it",
+                "use the owner's train.json, val_1.json and val_2.json, or leave that option out",
+            )
+        return 0.0, float(math.ceil(duration_s))
 
 
-def build(options: AnnotatedOptions, root: Path) -> ActivityNet:
+def build(options: ActivityNetOptions, root: Path) -> ActivityNet:
     """Look at ``root`` and make the data set; see :class:`harness.data.Dataset` for errors."""
-    return ActivityNet("activitynet", SPLITS, options, Path(root))
+    return ActivityNet(options, Path(root))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness import DatasetSpec, ProtocolSpec, hookimpl
-from harness.data import AnnotatedOptions
+from harness_activitynet.dataset import ActivityNetOptions
 
 HARNESS_API = (1, 1)
 
@@ -17,7 +17,7 @@ def harness_datasets() -> list[DatasetSpec]:
             summary="ActivityNet Captions: 14 926 YouTube videos of 2 min, all sentences of a video as a paragraph",
             factory="harness_activitynet.dataset:build",
             aliases=("ActivityNet", "ActivityNet-Captions", "anet"),
-            options=AnnotatedOptions,
+            options=ActivityNetOptions,
             sample="harness_activitynet.sample:write_sample",
             paper="Krishna et al., Dense-Captioning Events in Videos, ICCV 2017",
             licence="none stated; YouTube videos, treat as research only",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,16 +36,26 @@ def match(tree: Tree, names: Iterable[str]) -> Matches:
     moved = {
         name: path
         for name, path in found.items()
-        if path and "/" in name and ids[name] != _without_suffix(path.relative_to(tree.root).as_posix())
+        if path
+        and "/" in places[name]
+        and ids[name] != _without_suffix(_plain(path.relative_to(tree.root).as_posix()))
     }
     used = set(found.values())
-    videos = (*tree.videos.values(), *tree.repeated)
-    return Matches(ids, paths, moved, tuple(sorted(path for path in videos if path not in used)))
+    unnamed = tuple(sorted(path for path in tree.videos.paths() if path not in used))
+    return Matches(ids, paths, moved, unnamed)
 
 
 def _place(name: str, root: Path) -> str:
     """The name as a path below the root; the same on every machine for a file that lies there."""
-    return posixpath.normpath(name).removeprefix(f"{root.absolute()}/").lstrip("/")
+    return posixpath.normpath(_plain(name)).removeprefix(f"{_plain(str(root.absolute()))}/").lstrip("/")
+
+
+def _plain(name: str) -> str:
+    """A name in the one spelling in which names are compared.
+
+    Some systems write a backslash between folders, and some an accented letter as two characters.
+    """
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
 def _without_suffix(place: str) -> str:
@@ -55,30 +66,37 @@ def _without_suffix(place: str) -> str:
 def _files_of(tree: Tree, places: Mapping[str, str]) -> dict[str, Path | None]:
     """Each name's file. A stem is only taken for a file that no other name gives the path of."""
     by_place, by_stem = _index(tree)
-    found: dict[str, Path | None] = {name: by_place.get(place) for name, place in places.items()}
+    found: dict[str, Path | None] = {
+        name: by_place.get(name) or by_place.get(place) for name, place in places.items()
+    }
     claimed = set(found.values())
     for name in [name for name, path in found.items() if path is None]:
         path = _by_stem(by_stem, name)
-        found[name] = None if "/" in name and path in claimed else path
+        found[name] = None if "/" in places[name] and path in claimed else path
     return found
 
 
 def _index(tree: Tree) -> tuple[dict[str, Path], dict[str, list[Path]]]:
-    """Everything that may be a clip: by path below the root, with and without suffix, and by stem."""
+    """Everything that may be a clip: by path below the root, with and without suffix, and by stem.
+
+    A path as it is on disk goes before others that are only written like it.
+    """
     exact: dict[str, Path] = {}
-    bare: dict[str, list[Path]] = defaultdict(list)
-    by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in (*tree.videos.values(), *tree.repeated, *tree.others.values(), *tree.pictures.values()):
-        place = path.relative_to(tree.root).as_posix()
-        exact[place] = path
-        bare[_without_suffix(place)].append(path)
-        by_stem[stem_of(path.name)].append(path)
-    alone = {place: paths[0] for place, paths in bare.items() if len(paths) == 1}
-    return {**alone, **exact}, by_stem
+    whole, bare, by_stem = (defaultdict(list) for _ in range(3))
+    for kind in (tree.videos, tree.others, tree.pictures):
+        for path in kind.paths():
+            below = path.relative_to(tree.root).as_posix()
+            exact[below] = path
+            place = _plain(below)
+            whole[place].append(path)
+            bare[_without_suffix(place)].append(path)
+            by_stem[stem_of(posixpath.basename(place))].append(path)
+    alone = [{place: paths[0] for place, paths in of.items() if len(paths) == 1} for of in (bare, whole)]
+    return {**alone[0], **alone[1], **exact}, by_stem
 
 
 def _by_stem(by_stem: Mapping[str, list[Path]], name: str) -> Path | None:
-    found = by_stem.get(stem_of(name), [])
+    found = by_stem.get(stem_of(_plain(name)), [])
     if len(found) > 1:
         raise HarnessError(
             f"the video '{name}' may be {found[0]} or {found[1]}",

@@ -25,6 +25,9 @@ _CALLED = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 
+#: What to do with a file that is no caption file.
+_APART = "if it is no caption file, keep those in a folder of their own and name that with --annotations"
+
 DIVIDE = "add a column 'split' with train, val or test, or call the files train.* and test.*"
 
 
@@ -71,21 +74,30 @@ def read_captions(folder: Path) -> Captions:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise HarnessError(f"the folder {folder} does not exist or is not a folder", "check the path")
-    return sorted(
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise HarnessError(
+            f"the folder {folder} cannot be read: {error.strerror}", "make it readable"
+        ) from error
+    return [
         path
-        for path in folder.iterdir()
+        for path in entries
         if path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
         and not path.name.startswith(".")
         and path.is_file()
-    )
+    ]
 
 
 def _read(path: Path) -> AnnotationFile:
-    file = annotations.read(path)
+    try:
+        file = annotations.read(path)
+    except HarnessError as error:
+        raise HarnessError(error.message, f"{error.hint}; {_APART}") from error
     if file.is_list:
         raise HarnessError(
             f"{path} holds no captions: its form is a {file.form}",
-            "it needs a column or key 'caption' beside 'video'; files without captions belong elsewhere",
+            f"it needs a column or key 'caption' beside 'video'; {_APART}",
         )
     for row in file.rows:
         for text in row.texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,13 +36,43 @@ def check(cli, root: Path, *more: str):
 # check
 
 
-def test_a_whole_data_set_passes(cli, whole):
+def test_a_whole_data_set_passes(cli, tmp_path):
     """Exit code 0, with every split and protocol in the tables."""
-    done = check(cli, whole)
+    cli("data", "sample", "folder", tmp_path / "mine")
+    done = cli("data", "check", "folder", "--data-root", tmp_path / "mine")
     assert done.exit_code == 0
+    assert "train" in done.stdout and "test" in done.stdout
+    assert done.stdout.endswith("every protocol that could be checked is sound\n")
+
+
+def test_a_gallery_that_is_too_small_fails(cli, whole):
+    """Exit code 1 though nothing is missing or damaged: the annotation files name too few clips."""
+    done = check(cli, whole)
+    assert done.exit_code == 1
     for shown in ("train-9k", "test-1k-A", "4 of 1000", "not checked: no annotation files of train-1k-B"):
         assert shown in done.stdout
-    assert done.stdout.endswith("every protocol that could be checked is sound\n")
+    assert "incomplete: 4 of 1000 clips\n" in done.stdout
+    assert "1k-A is incomplete: 4 of 1000 clips (996 not in the annotation files)\n" in done.stdout
+    assert "is sound" not in done.stdout
+
+
+def test_no_test_annotations_at_all_fail(cli, whole, tmp_path):
+    """Exit code 1 where not one protocol can be checked."""
+    lists = tmp_path / "lists"
+    shutil.copytree(whole / "msrvtt_data", lists)
+    (lists / "MSRVTT_JSFUSION_test.csv").unlink()
+    (lists / "MSRVTT_data.json").rename(lists / "caption_annotation.json")
+    done = check(cli, whole, "--annotations", lists, "--no-decode")
+    assert done.exit_code == 1 and "no protocol could be checked: there are no annotation" in done.stdout
+
+
+def test_annotation_files_of_no_use_are_told_once(cli, tmp_path):
+    """Exit code 2 where nothing at all can be read, with one line for each reason."""
+    (tmp_path / "train_val_videodatainfo.json").write_text("{")
+    done = check(cli, tmp_path)
+    assert done.exit_code == 2 and done.stdout.count("videodatainfo.json") == 1
+    assert "train-7k, train-full, val-full cannot be read: " in done.stdout
+    assert "are no annotation files of train-7k" not in done.stdout
 
 
 def test_a_test_gallery_with_holes_fails(cli, holed):
@@ -50,7 +81,7 @@ def test_a_test_gallery_with_holes_fails(cli, holed):
     assert done.exit_code == 1
     assert "test-1k-A, missing: video9771\n" in done.stdout
     assert "test-1k-A, damaged: video9772: " in done.stdout and "train-9k, damaged: video1: " in done.stdout
-    assert "1k-A is not sound: the gallery of test-1k-A is incomplete" in done.stdout
+    assert "1k-A is incomplete: 2 of 1000 clips (1 missing, 1 damaged, 996 not in the" in done.stdout
 
 
 def test_json_holds_every_name(cli, holed):
@@ -110,7 +141,7 @@ def test_annotations_may_lie_apart(cli, whole, tmp_path):
     videos = whole / "MSRVTT_Videos"
     assert check(cli, videos).exit_code == 2
     done = check(cli, videos, "--annotations", whole / "msrvtt_data", "--protocol", "1k-A")
-    assert done.exit_code == 0, done.stdout
+    assert done.exit_code == 1 and "1k-A is incomplete: 4 of 1000 clips" in done.stdout
 
 
 def test_a_generated_data_set_is_made_first(cli, small_shapes):
@@ -126,7 +157,7 @@ def test_checking_imports_no_torch(whole, tmp_path):
     program = (
         "import sys\nfrom harness.cli import main\n"
         f"try: main(['data', 'check', 'msrvtt', '--data-root', {str(whole)!r}])\n"
-        "except SystemExit as done: assert not done.code\n"
+        "except SystemExit as done: assert done.code == 1\n"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -147,6 +147,7 @@ def test_a_picture_of_the_hits(cli, trained, folder, tmp_path, name):
     """The picture has a strip for each hit of each sentence, with frames of the hits' own videos."""
     write_clip(folder / "wide.mp4", frames=20, size=(192, 64))
     path = tmp_path / "pictures" / name
+    path.parent.mkdir()
     found = searched(
         cli, "--checkpoint", trained[0], "--data-root", folder, "--top", 3, "--picture", path,
         "a red circle grows", "a blue square " + "moves and moves " * 50,
@@ -242,10 +243,30 @@ def test_an_empty_sentence(refused):
 
 
 def test_a_picture_that_is_none(refused, tmp_path):
-    """A name that is no picture's is refused before any video is read, a bad place when it is used."""
+    """A name that is no picture's, and a place in no folder, are refused before any video is read."""
     assert "does not end like a picture" in refused("a star", picture=tmp_path / "hits.txt")
     (tmp_path / "file").touch()
-    assert "cannot be written" in refused("a star", picture=tmp_path / "file" / "hits.png")
+    assert "file is no folder" in refused("a star", picture=tmp_path / "file" / "hits.png")
+    assert "nowhere is no folder" in refused("a star", picture=tmp_path / "nowhere" / "hits.png")
+
+
+def test_a_line_break_in_a_name_breaks_no_table(cli, trained, folder):
+    """It is shown escaped in tables and messages, and as it is in JSON."""
+    (folder / "one.mp4").rename(folder / "o\nne\x1b.mp4")
+    (folder / "damaged.mp4").rename(folder / "dam\naged.mp4")
+    asked = ("--checkpoint", trained[0], "--data-root", folder, "a red circle grows")
+    done = cli("search", *asked)
+    assert len(done.stdout.splitlines()) == 4 + 4 and r"o\nne\x1b.mp4" in done.stdout
+    assert r"left out: dam\naged.mp4: " in done.stderr
+    found = searched(cli, *asked)
+    assert "o\nne\x1b.mp4" in files(found) and list(found["unreadable"]) == ["dam\naged.mp4"]
+
+
+def test_every_video_without_a_suffix_takes_part(folder):
+    """Two of one name in different folders are two videos."""
+    shutil.copy(folder / "one.mp4", folder / "a" / "b" / "unnamed")
+    found = {clip.id for clip in videos_under(folder)}
+    assert {"a/unnamed", "a/b/unnamed"} <= found and "README" not in found
 
 
 def test_as_a_process(trained, folder, own_places, tmp_path):

@@ -37,8 +37,8 @@ SPLITS = {
 #: Files that the reference is given by option, under a name that says what they are.
 FILES = {"train.csv": "MSRVTT_train.9k.csv", "test.csv": "MSRVTT_JSFUSION_test.csv"}
 AS_JSON = " (as json)"  # how a listing marks a file that is none
-#: As the reference has it, and DiDeMo alone.
-OPTIONS = {"didemo": {"first_seconds": 31.0}}
+#: As the reference has it.
+OPTIONS = {"didemo": {"first_seconds": 31.0}, "activitynet": {"annotated_seconds": True}}
 
 #: (clip, text) or (clip, text, start, end)
 Items = list[list[Any]]

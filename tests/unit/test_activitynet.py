@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import HarnessError
-from harness.data import AnnotatedOptions, annotations, paragraph
-from harness_activitynet.dataset import SPLITS, build
+from harness.data import annotations, paragraph
+from harness_activitynet.dataset import SPLITS, ActivityNetOptions, build
 from harness_activitynet.plugin import harness_datasets
 from harness_activitynet.sample import write_sample
 from tests.support.annotated import found, identity, put, said
@@ -24,7 +24,10 @@ DESCRIBED = {
     VEE: {"duration": 10.01, "timestamps": [[9, 3]], "sentences": [" A dog   barks. "]},
 }
 PARAGRAPHS = {DASH: "A man runs. He stops.", UNDERSCORE: "She sings.", VEE: "A dog barks."}
-SECOND = {DASH: {"duration": 55.15, "timestamps": [[0, 5]], "sentences": ["Someone runs."]}}
+SECOND = {
+    DASH: {"duration": 55.15, "timestamps": [[0, 5]], "sentences": ["Someone runs."]},
+    VEE: {"duration": 10.01, "timestamps": [[0, 5]], "sentences": ["An animal."]},
+}
 IDS = [VEE, DASH, SILENT, UNDERSCORE]
 
 
@@ -42,8 +45,8 @@ def owners(folder: Path) -> Path:
     )
 
 
-def open_at(root: Path, annotations: str = ""):
-    return build(AnnotatedOptions(annotations=annotations), root)
+def open_at(root: Path, annotations: str = "", **options: object):
+    return build(ActivityNetOptions(annotations=annotations, **options), root)
 
 
 def bare(name: str) -> str:
@@ -67,7 +70,7 @@ def test_paragraphs_have_single_blanks(tmp_path):
 def test_second_annotation_is_a_split_of_its_own(tmp_path):
     """val_2 has the other words, for those videos that have them."""
     dataset = open_at(owners(tmp_path))
-    assert said(dataset, "val_2") == [(DASH, "Someone runs.")]
+    assert said(dataset, "val_2") == [(VEE, "An animal."), (DASH, "Someone runs.")]
     assert dict(said(dataset, "val_1"))[DASH] == PARAGRAPHS[DASH]
 
 
@@ -89,11 +92,23 @@ def test_files_have_either_id(tmp_path):
     }
 
 
-def test_clips_end_with_the_annotated_length(tmp_path):
-    """The window ends at the annotated length, rounded up; pictures have no seconds."""
+def windows(dataset) -> dict[str, tuple[float, float | None]]:
+    return {clip.id: (clip.start_s, clip.end_s) for clip in dataset.clips("val_1")}
+
+
+def test_clips_may_end_with_the_annotated_length(tmp_path):
+    """Asked for, the window ends at the annotated length, rounded up; pictures have no seconds."""
     put(owners(tmp_path), {}, [f"{DASH}.mp4", f"{VEE}/0.jpg"])
-    windows = {clip.id: (clip.start_s, clip.end_s) for clip in open_at(tmp_path).clips("val_1")}
-    assert windows == {VEE: (0.0, None), DASH: (0.0, 56.0), UNDERSCORE: (0.0, 82.0)}
+    assert windows(open_at(tmp_path, annotated_seconds=True)) == {
+        **{VEE: (0.0, None), DASH: (0.0, 56.0), UNDERSCORE: (0.0, 82.0)}
+    }
+
+
+def test_lengths_that_nobody_states_are_refused(tmp_path):
+    """Files of another code base have no lengths: asked for, that is an error and not a whole clip."""
+    dataset = open_at(put(tmp_path, LAYOUTS["CLIP-ViP"]), annotated_seconds=True)
+    with pytest.raises(HarnessError, match=f"state no length of {DASH}, and data.options.annotated_seconds"):
+        dataset.clips("val_1")
 
 
 _TEXTS = {name: record["sentences"] for name, record in DESCRIBED.items()}
@@ -128,19 +143,22 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_reads_the_same(tmp_path, layout):
-    """From whoever's files, training and test set have the same ids, paragraphs and hash."""
+    """From whoever's files, training and test set have the same ids, paragraphs, hash and parts of videos."""
     expected = open_at(owners(tmp_path / "owner"))
     dataset = open_at(put(tmp_path / "other", LAYOUTS[layout]))
     for split in ("train", "val_1"):
         assert dict(said(dataset, split)) == dict(said(expected, split))
         assert identity(dataset, split) == identity(expected, split)
+    assert windows(dataset) == windows(expected) == dict.fromkeys(PARAGRAPHS, (0.0, None))
 
 
 def test_annotations_may_lie_elsewhere(tmp_path):
     """With ``annotations`` the videos' folder need not hold a single annotation file."""
     owners(tmp_path / "texts")
     put(tmp_path / "videos", {}, [f"{DASH}.mp4"])
-    assert found(open_at(tmp_path / "videos", str(tmp_path / "texts")), "val_2") == {DASH: f"{DASH}.mp4"}
+    assert found(open_at(tmp_path / "videos", str(tmp_path / "texts")), "val_2") == {
+        **{VEE: None, DASH: f"{DASH}.mp4"}
+    }
 
 
 @pytest.mark.parametrize("duration", ["12", -1, 1e9, True])

@@ -29,6 +29,15 @@ FORMS = {
     "csv": "key,video_id,sentence\nk0,a.b,one\nk1,a.b,two\nk2,-c,three\n",
     "csv with quotes, \\r\\n and a byte order mark": '\ufeff"video_id","caption"\r\n"a.b","one"\r\na.b,two\r\n-c,three\r\n',
     "table with tabs": "video\tcaption\na.b\tone\na.b\ttwo\n-c\tthree\n",
+    "csv with capital letters": "Video_ID,Caption\na.b,one\na.b,two\n-c,three\n",
+    "csv with titles": "video_id,name,caption\na.b,A,one\na.b,A,two\n-c,C,three\n",
+    "records with nulls": json.dumps(
+        [
+            {"video": "a.b", "caption": None, "captions": ["one", "two"]},
+            {"video": "-c", "caption": "three", "captions": None},
+        ]
+    ),
+    "csv with unknown columns": ",note,video_id,caption\n0,n,a.b,one\n1,n,a.b,two\n2,n,-c,three\n",
     "film clips": "".join(_FILM.format(name, text) for name, text in _SAID_SINGLY),
     "sentences": json.dumps({"info": {}, "videos": [{"video_id": "a.b"}], "sentences": _SENTENCES}),
     "coco": json.dumps({"annotations": _COCO}),
@@ -74,7 +83,15 @@ def test_every_form_is_recognised_by_its_content(tmp_path, form):
     assert texts_by_video(read(tmp_path, packed)) == SAID
 
 
-@pytest.mark.parametrize("content", ["a\nb.mp4\n\nc.\n", '["a", "b.mp4", "c."]', "video_id\na\nb.mp4\nc.\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a\nb.mp4\n\nc.\n",
+        '["a", "b.mp4", "c."]',
+        "video_id\na\nb.mp4\nc.\n",
+        "video,x,\na,x,\nb.mp4,x,\nc.,x,\n",
+    ],
+)
 def test_lists_name_videos_without_texts(tmp_path, content):
     """A list of names, plain, as JSON or below a header, has a row for each and no text."""
     file = read(tmp_path, content)
@@ -142,6 +159,14 @@ def test_a_pickle_cannot_run_code(tmp_path):
         ("key,video_id,sentence\nk0,a,x\nk1,,y\n", "line 3: it names no video"),
         ("video_id,sentence\na,x\nb\n", "line 3: no sentence"),
         ('video_id,sentence\na,"x\n', "line 2: unexpected end of data"),
+        ("video,caption,caption\na,x,y\n", "line 1: the column 'caption' is there twice"),
+        ("video,caption,sentence\na,x,y\n", "line 1: both 'caption' and 'sentence' may hold the captions"),
+        ("video;caption\na;x\n", "line 1: the columns are parted by semicolons"),
+        (
+            '{"video": "a", "caption": "x", "captions": ["y"]}',
+            "both 'caption' and 'captions' may hold the captions",
+        ),
+        ('{"a": {"desc": "x", "text": "y"}}', "'a': both 'desc' and 'text' may hold the captions"),
         ("a,b,c\n", "line 1: is neither a name alone nor below a csv header"),
         (_FILM.format("a", "x") + "a\tx\n", "line 2: has 2 tab-separated fields, not 6"),
         ('{"sentences": [\n{"video_id": }]}', "line 2: is not JSON"),
@@ -179,3 +204,16 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     """A file that cannot be read is an error with its name."""
     with pytest.raises(HarnessError, match=r"gone\.csv cannot be read"):
         annotations.read(tmp_path / "gone.csv")
+
+
+def test_sameness_is_that_of_the_content(tmp_path):
+    """A packed file is the same as its content; another content, or a file that is gone, is not."""
+    for name, content in {
+        "a": b"x",
+        "b": gzip.compress(b"x"),
+        "c": gzip.compress(b"x", 1),
+        "d": b"y",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    found = {name: annotations.same(tmp_path / "b", tmp_path / name) for name in "abcde"}
+    assert found == {"a": True, "b": True, "c": True, "d": False, "e": False}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import av
 import numpy as np
 import pytest
 
@@ -75,6 +76,19 @@ def test_ffmpeg_is_charged_for_its_work_alone():
         "X", harness_s=0.1, pyav_s=0.15, ffmpeg_s=0.2, ffmpeg_start_s=0.05, two_threads=1.8, peak_mb=20
     )
     assert row.over_ffmpeg == 2 and "net of its start, 50 ms" in decode.summary([row])
+
+
+def test_key_frames_lie_as_far_apart_as_is_said(tmp_path):
+    """The distance decides the gain, so the table states it, and the footage has it."""
+    row = decode.Row(
+        "X", harness_s=0.1, pyav_s=0.15, ffmpeg_s=None, ffmpeg_start_s=None, two_threads=1.8, peak_mb=20
+    )
+    assert "a key frame every 2 to 4 s" in decode.summary([row])
+    assert json.loads(decode.to_json([row]))["key_frame_every_s"] == [2, 4]
+    with av.open(str(footage(tmp_path, Shape("K", 15, 160, 120)))) as container:
+        packets = container.demux(video=0)
+        times = [float(packet.pts * packet.time_base) for packet in packets if packet.is_keyframe]
+    assert len(times) > 3 and all(2 <= apart <= 4 for apart in np.diff(times))
 
 
 def test_the_shapes_are_those_of_the_benchmarks():

@@ -103,6 +103,23 @@ def test_json_has_file_names_and_lists(tmp_path):
     }
 
 
+def test_folders_of_pictures_are_written_as_such(tmp_path):
+    """jsonl states the number of pictures, of sound folders; json has the folder's name, without a suffix."""
+    for name, numbers in {"a": (0, 1, 2), "sub/b.c": (7, 8), "d": (1, 4, 5)}.items():
+        (tmp_path / name).mkdir(parents=True)
+        for number in numbers:
+            (tmp_path / name / f"x_{number:03d}.jpg").touch()
+    paths = {name: tmp_path / name for name in ("a", "sub/b.c", "d")} | {"e": tmp_path / "e.mp4"}
+    dataset = Given({"test": {name: ["x"] for name in paths}}, paths)
+    for form in FORMS:
+        convert(dataset, form, tmp_path / "out")
+    lines = (tmp_path / "out/test.jsonl").read_text().splitlines()
+    assert {line["clip_id"]: line.get("num_frame") for line in map(json.loads, lines)} == {
+        **{"a": 3, "sub/b.c": 2, "d": None, "e": None}
+    }
+    assert list(json.loads((tmp_path / "out/test.json").read_text())) == ["a", "sub/b.c", "d", "e.mp4"]
+
+
 def test_nothing_is_replaced(tmp_path):
     """One file that is there already stops all of them from being written."""
     dataset = Given({"train": {"a": ["x"]}, "test": {"b": ["y"]}})

@@ -148,6 +148,50 @@ def test_a_list_of_other_videos_is_refused(tmp_path):
         open_at(tmp_path).clips("test-1004")
 
 
+def test_half_of_a_short_list_may_be_silent_and_no_more(tmp_path):
+    """Where most of a list has no text, list and texts are not of one kind, however short the list is."""
+    strangers = [f"{n}@N00_0_0.mov" for n in range(5)]
+    put(owners(tmp_path), {"test_list.txt": lines([*LISTED, *strangers[:4]])})
+    assert len(open_at(tmp_path).report("test-1004").silent) == 4
+    put(tmp_path, {"test_list.txt": lines([*LISTED, *strangers])})
+    with pytest.raises(HarnessError, match="no text for 5 of the 9 clips"):
+        open_at(tmp_path).clips("test-1004")
+
+
+def test_a_namesake_with_other_content_is_told(tmp_path):
+    """Of two annotation files of one name both are named, but only where they differ."""
+    root = put(owners(tmp_path), {"copy/test_data.json": RECORDS, "copy/test_list.txt": lines(LISTED)})
+    assert open_at(root).check(["test-1004"]).notes == ()
+    other = put(root, {"old/test_data.json": RECORDS[:-1]}) / "old/test_data.json"
+    assert open_at(root).check(["test-1003", "test-1004"]).notes == (
+        f"{root / 'test_data.json'} is read; of the same kind and with other content there is also {other}",
+    )
+
+
+def test_everything_of_a_clips_stem_is_told(tmp_path):
+    """A second video, a file without a suffix and a folder of pictures beside a clip's video are counted."""
+    others = (
+        f"z/{PLAIN}.mp4",
+        f"z/{PLAIN}",
+        f"z/pictures/{PLAIN}/0001.jpg",
+        "z/stranger.mp4",
+        "a/stranger.mp4",
+    )
+    root = put(owners(tmp_path), {}, (f"{PLAIN}.m4v", *others))
+    (note,) = open_at(root).check(["test-1004"]).notes
+    assert note.startswith(
+        "passed over because another has their stem: 3 files or folders, such as "
+        f"{root / others[0]} for {root / PLAIN}.m4v; "
+    )
+
+
+def test_a_split_without_files_names_a_few_that_would_do(tmp_path):
+    """Of many sets of files three are named and the others counted."""
+    with pytest.raises(HarnessError, match=r"looked for train_list.txt with train_data.json; or ") as caught:
+        open_at(owners(tmp_path)).clips("train")
+    assert caught.value.message.endswith("; or train.jsonl; or 3 more")
+
+
 def test_the_sample_is_complete(tmp_path):
     """Every split of the miniature has its clips, all found, and a paragraph for each."""
     write_sample(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -47,17 +49,17 @@ def test_videos_are_found_anywhere(tmp_path):
     assert tree.video("d") == root / "videos/d", "a video may have no suffix"
     assert tree.video("f") == root / "link/f.mkv"
     assert tree.video("nothing", "f") == root / "link/f.mkv", "several names are tried in turn"
-    assert tree.video("root") is None and not tree.repeated
+    assert tree.video("root") is None and not tree.videos.further
 
 
 def test_the_higher_of_two_files_of_one_stem_is_taken(tmp_path):
-    """Of files with one stem the one higher up, then the first by path, is taken; the rest are kept as repeated."""
+    """Of files with one stem the one higher up, then the first by path, is taken; the rest stay known in order."""
     touch(tmp_path, "z/a.mp4", "y/a.avi", "y/deep/a.mp4", "a.webm", "q/b.mp4", "p/b.mp4")
     tree = scan(tmp_path)
     assert tree.video("a") == tmp_path / "a.webm" and tree.video("b") == tmp_path / "p/b.mp4"
-    assert {path.relative_to(tmp_path).as_posix() for path in tree.repeated} == {
-        *("z/a.mp4", "y/a.avi", "y/deep/a.mp4", "q/b.mp4")
-    }
+    assert [path.relative_to(tmp_path).as_posix() for path in tree.candidates("a", "b")] == [
+        *("a.webm", "y/a.avi", "z/a.mp4", "y/deep/a.mp4", "p/b.mp4", "q/b.mp4")
+    ]
 
 
 def test_a_folder_of_pictures_is_a_video(tmp_path):
@@ -66,6 +68,63 @@ def test_a_folder_of_pictures_is_a_video(tmp_path):
     tree = scan(tmp_path)
     assert tree.video("a") == tmp_path / "frames/a"
     assert tree.video("b") == tmp_path / "b.mp4"
+
+
+def test_everything_of_one_name_is_known(tmp_path):
+    """Beside a video the file without a suffix and every folder of pictures of its name are candidates."""
+    touch(tmp_path, "v/a.mp4", "w/a", "x/a", "p/a/0.jpg", "p/a/1.jpg", "q/a/0.jpg")
+    found = [path.relative_to(tmp_path).as_posix() for path in scan(tmp_path).candidates("a")]
+    assert found == ["v/a.mp4", "w/a", "x/a", "p/a", "q/a"]
+
+
+def test_annotation_files_of_one_name_are_all_known(tmp_path):
+    """The higher one comes first; gzipped or in capitals it is the same name."""
+    touch(tmp_path, "b/list.txt", "b/LIST.txt.gz", "a/deep/list.txt", "list.TXT.gz")
+    found = [path.relative_to(tmp_path).as_posix() for path in scan(tmp_path).annotations.all_of("list.txt")]
+    assert found == ["list.TXT.gz", "b/LIST.txt.gz", "b/list.txt", "a/deep/list.txt"]
+
+
+def test_a_folder_linked_from_deep_inside_stays_where_it_is(tmp_path):
+    """A link, first by name, does not put a folder's annotation files out of reach, nor change their path."""
+    touch(tmp_path, "texts/list.txt", "a/b/c/d/x.mp4", "z/deep/e/f/far.csv")
+    (tmp_path / "a/b/c/d/link").symlink_to(tmp_path / "texts")
+    (tmp_path / "beside").symlink_to(tmp_path / "texts")
+    (tmp_path / "near").symlink_to(tmp_path / "z/deep/e/f")
+    assert scan(tmp_path).annotations == {
+        "list.txt": tmp_path / "texts/list.txt",
+        "far.csv": tmp_path / "near/far.csv",
+    }
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """Makes folders that nobody may list, for whoever runs the tests."""
+    names: set[str] = set()
+    listed = os.scandir
+
+    def refuse(folder):
+        if os.path.basename(folder) in names:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return names
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, closed):
+    """Its videos would count as missing, so the walk ends with the folder's name."""
+    touch(tmp_path, "a.mp4", "videos/part2/b.mp4")
+    closed.add("part2")
+    with pytest.raises(HarnessError, match=r"videos/part2 cannot be read: Permission denied") as caught:
+        scan(tmp_path)
+    assert caught.value.hint
+
+
+def test_the_systems_own_folders_may_be_closed(tmp_path, closed):
+    """A disk has folders that only the system reads; nobody keeps videos there."""
+    touch(tmp_path, "a.mp4", "lost+found/x", ".Trash-0/b.mp4")
+    closed.update(("lost+found", ".Trash-0"))
+    assert list(scan(tmp_path).videos) == ["a"]
 
 
 def test_annotation_files_lie_near_the_top(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 
@@ -21,6 +22,9 @@ COLLECTIONS = {
     "tsv": {"mine.tsv": "split\tvideo\tcaptions\n" + "".join(f"{s}\t{v}\t{c}\n" for v, c, s in ROWS)},
     "other words": {
         "mine.csv": "video,caption,split\nsub/a.mp4,one,Training\nsub/a.mp4,two,training\nb.webm,three,TEST\n"
+    },
+    "csv from another system": {
+        "mine.csv": "Video,Caption,Split\n" + "".join(",".join(row).replace("/", "\\") + "\n" for row in ROWS)
     },
     "jsonl": {
         "mine.jsonl": [
@@ -131,6 +135,32 @@ def test_an_absolute_path_below_the_root_is_as_good(tmp_path):
     assert identity(open_at(here), "test") == identity(open_at(there), "test")
 
 
+def test_an_accent_may_be_written_in_two_ways(tmp_path):
+    """One character or two, in the file's name or in the caption's: it is one video with one id."""
+    one, two = (unicodedata.normalize(form, "caf\xe9/\xe0.mp4") for form in ("NFC", "NFD"))
+    assert one != two
+    for name in (one, two):
+        root = put(tmp_path / str(len(name)), {"test.csv": f"video,caption\n{one},x\n{two},y\n"}, [name])
+        data = open_at(root)
+        assert said(data, "test") == [("caf\xe9/\xe0", "x"), ("caf\xe9/\xe0", "y")]
+        assert found(data, "test") == {"caf\xe9/\xe0": name} and not data.check(["test"]).notes
+
+
+def test_folders_of_pictures_with_one_name_are_told_apart(tmp_path):
+    """Every folder is known by its path, not only the first of a name."""
+    videos = ["cats/1/0.jpg", "dogs/1/0.jpg"]
+    files = {"test.csv": "video,caption\ncats/1,x\ndogs/1,y\n"}
+    assert found(open_at(put(tmp_path, files, videos)), "test") == {"cats/1": "cats/1", "dogs/1": "dogs/1"}
+
+
+def test_an_unrelated_file_has_a_way_out(tmp_path):
+    """Another JSON file among the captions is refused with the option that leaves it alone."""
+    put(tmp_path, {"config.json": {"x": 3}, "test.csv": "video,caption\na,x\n"})
+    with pytest.raises(HarnessError, match=r"config\.json is JSON of no known form") as caught:
+        open_at(tmp_path)
+    assert "in a folder of their own and name that with --annotations" in caught.value.hint
+
+
 def test_captions_may_lie_elsewhere(tmp_path):
     """With ``annotations`` only the files of that folder count; names are paths below the data root."""
     root = put(tmp_path / "videos", {"unrelated.json": "{"}, ["sub/a.mp4"])
@@ -144,6 +174,8 @@ def test_captions_may_lie_elsewhere(tmp_path):
         ({}, ["a.mp4"], r"no caption file in .*looked for \*\.csv, \*\.tsv, \*\.json, \*\.jsonl"),
         ({"a.csv": "video\nx\n"}, [], r"a\.csv holds no captions"),
         ({"a.csv": "clip;text\nx;y\n"}, [], r"a\.csv holds no captions: its form is a list of names"),
+        ({"a.csv": "video;caption\nx;y\n"}, [], r"a\.csv, line 1: the columns are parted by semicolons"),
+        ({"a.csv": "video,caption,caption\nx,y,z\n"}, [], r"the column 'caption' is there twice"),
         ({"a.csv": "clip,text\nx,y\n"}, [], r"a\.csv, line 1: is neither"),
         ({"a.json": {"x": 3}}, [], r"a\.json is JSON of no known form"),
         ({"a.csv": "video,caption,split\nx,y,holdout\n"}, [], r"a\.csv gives x the split 'holdout'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -16,12 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import numpy as np
+import PIL
 import pytest
 
 from harness.data import Clip
 from harness.data import reader as reader_module
 from harness.data.cache import Damaged, FrameCache, clip_key, jpeg
+from harness.data.cache import keys as keys_module
+from harness.data.cache import shards as shards_module
 from harness.data.cache import store as store_module
 from harness.data.cache import writer as writer_module
 from harness.data.cache.shards import clean
@@ -31,6 +36,7 @@ from harness.data.transform import Geometry
 from harness.data.video import DamagedClip, VideoInfo
 from harness.errors import HarnessError
 from tests.support import clips
+from tests.support.special import patience, pipe
 
 SAMPLING, GEOMETRY = Sampling("uniform", 6), Geometry(32)
 #: Ten clips of six frames fill three shards of this size and start a fourth.
@@ -186,6 +192,47 @@ def test_a_changed_byte_in_a_shard_is_noticed(root):
     store = FrameCache(root)
     assert store.lookup("c") is None and "c" not in store
     assert store.lookup("a") is not None
+
+
+def _flip(shard: Path, place: int = -1) -> None:
+    """Changes one bit of a file."""
+    data = bytearray(shard.read_bytes())
+    data[place] ^= 1
+    shard.write_bytes(bytes(data))
+
+
+def test_a_good_copy_stands_in_for_a_bad_one(root):
+    """Of a clip in several shards, any whole one will do, whichever index is read first."""
+    for _ in range(3):
+        _fill(root)
+    shards = list(root.glob("*.npy"))
+    for good in shards:
+        for shard in shards:
+            np.save(shard, np.stack([_clip(seed)[0] for seed in range(3)]))
+            if shard != good:
+                _flip(shard)
+        store = FrameCache(root)
+        assert store.verify("c") and np.array_equal(store.lookup("c").frames, _clip(2)[0])
+    _flip(good)
+    store = FrameCache(root)
+    assert not store.verify("c") and "c" not in store and store.lookup("c") is None
+    assert store.verify("a")
+
+
+def test_frames_that_the_disk_has_changed_are_stored_anew(root, sound, monkeypatch):
+    """A checked status counts the bad clip as a miss, `prepare` mends it, and a later process, which
+    reads the old index too, finds whole frames without decoding."""
+    plain = {clip.id: _reader(None).read(clip) for clip in sound}
+    _reader(root).prepare(sound)
+    _flip(max(root.glob("*.npy"), key=lambda path: path.stat().st_size))
+    reader = _reader(root)
+    assert reader.status(sound).hits == len(sound)
+    assert len(reader.status(sound, verify=True).misses) == 1
+    assert reader.prepare(sound) == {}
+    _refuse_to_decode(monkeypatch)
+    later = _reader(root)
+    assert later.status(sound, verify=True).hits == len(sound)
+    assert all(np.array_equal(later.read(clip).frames, plain[clip.id].frames) for clip in sound)
 
 
 @pytest.mark.filterwarnings("ignore:Reading `.npy`")
@@ -398,6 +445,81 @@ def test_a_folder_of_pictures_has_a_key_of_its_content(tmp_path):
     renamed = clip_key(_at(copy), "s", "g")
     (copy / "5.jpg").write_bytes(b"x")
     assert len({key, renamed, clip_key(_at(copy), "s", "g")}) == 3
+
+
+def _pictures(folder: Path, *contents: bytes) -> Path:
+    """A folder of pictures with those contents, all changed at the same time."""
+    folder.mkdir(parents=True)
+    for number, content in enumerate(contents):
+        (folder / f"{number}.bmp").write_bytes(content)
+        os.utime(folder / f"{number}.bmp", (1, 1))
+    return folder
+
+
+@pytest.mark.parametrize(("size", "place"), [(9, 4), (150_000, 75_000), (900_000, 450_000)])
+def test_pictures_that_only_look_the_same_have_their_own_key(tmp_path, size, place):
+    """Equal names, sizes, times, beginnings and ends are not enough: content counts."""
+    other = bytearray(size)
+    other[place] = 1
+    one = _pictures(tmp_path / "one", b"first", bytes(size))
+    two = _pictures(tmp_path / "two", b"first", bytes(other))
+    same = _pictures(tmp_path / "same", b"first", bytes(size))
+    assert clip_key(_at(one), "s", "g") == clip_key(_at(same), "s", "g") != clip_key(_at(two), "s", "g")
+
+
+def test_the_rate_of_pictures_is_part_of_their_key(tmp_path):
+    """The folder's names state the rate, and the rate decides which frames sampling by time takes."""
+    keys = {
+        place: clip_key(_at(_pictures(tmp_path / place / "clip", b"a", b"b")), "s", "g")
+        for place in ("frames_fps4", "moved_4fps", "frames_fps8", "frames")
+    }
+    assert len(set(keys.values())) == 3 and keys["frames_fps4"] == keys["moved_4fps"]
+
+
+def test_pictures_are_looked_into_once(tmp_path, monkeypatch):
+    """The second key of a folder costs no reading, until a picture changes."""
+    folder = _pictures(tmp_path / "clip", b"a", b"b")
+    pieces, read = keys_module._pieces, []
+    monkeypatch.setattr(keys_module, "_pieces", lambda path, size: read.append(path) or pieces(path, size))
+    first = clip_key(_at(folder), "s", "g")
+    assert clip_key(_at(folder), "s", "g") == first and len(read) == 2
+    (folder / "1.bmp").write_bytes(b"c")
+    assert clip_key(_at(folder), "s", "g") != first and len(read) == 4
+
+
+def test_other_files_beside_pictures_change_no_key(tmp_path):
+    """What is no frame, such as the notes that a system leaves in a folder, is not part of the key."""
+    folder = _pictures(tmp_path / "clip", b"a", b"b")
+    key = clip_key(_at(folder), "s", "g")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "notes.txt").write_bytes(b"x")
+    assert clip_key(_at(folder), "s", "g") == key
+
+
+def test_another_decoder_has_keys_of_its_own(sound, monkeypatch):
+    """Frames of another libavcodec, libswscale or Pillow are other frames; a patch of one is not."""
+    seen = [clip_key(sound[0], "s", "g")]
+    for name in ("libavcodec", "libswscale"):
+        major, *_ = av.library_versions[name]
+        monkeypatch.setitem(av.library_versions, name, (major, 98, 99))
+        assert clip_key(sound[0], "s", "g") == seen[-1]
+        monkeypatch.setitem(av.library_versions, name, (major + 1, 0, 0))
+        seen.append(clip_key(sound[0], "s", "g"))
+    monkeypatch.setattr(PIL, "__version__", "99.1")
+    seen.append(clip_key(sound[0], "s", "g"))
+    assert len(set(seen)) == 4
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_what_is_no_file_is_damage_and_not_remembered(root, tmp_path, cache):
+    """A pipe or a device under a video's name is named; nothing waits for it."""
+    wanted = [_at(pipe(tmp_path / "x.mp4")), _at(Path("/dev/zero"))]
+    reader = _reader(root if cache else None)
+    with patience():
+        assert reader.prepare(wanted) == dict.fromkeys([c.id for c in wanted], "is no regular file")
+        with pytest.raises(DamagedClip, match="no regular file"):
+            reader.read(wanted[0])
+    assert not list(root.glob("*.json"))
 
 
 def test_pictures_are_near_the_pixels_and_smaller(root, sound):
@@ -673,6 +795,32 @@ def test_too_many_open_files_are_no_damage(root, sound, tmp_path, action, key_kn
     other.refresh()
     assert other.lookup("a") is not None and store.lookup("a") is not None
     assert reader.prepare([copy]) == plain.prepare([copy]) == {}
+
+
+def test_a_disk_that_is_read_only_is_one_line(root, sound, monkeypatch):
+    """Where even the draft cannot be removed, the refusal is that of writing; what is stored is read."""
+    _reader(root).prepare(sound[:4])
+
+    def refuse(*_args, **_kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    leftover = root / "x.tmp"
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+    reader = _reader(root)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(shards_module, "open", refuse, raising=False)
+    assert reader.prepare(sound[:4]) == {}
+    with pytest.raises(HarnessError, match=r"cannot be written to .*[Rr]ead-only") as caught:
+        reader.prepare(sound[:5])
+    assert "HARNESS_CACHE" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(tmp_path):
+    """Calling its clips absent would decode them all again."""
+    (tmp_path / "frames").write_text("no folder")
+    with pytest.raises(HarnessError, match=r"frames cannot be read: .*[Nn]ot a directory"):
+        FrameCache(tmp_path / "frames")
 
 
 def test_an_index_skipped_for_too_many_open_files_is_read_later(root, monkeypatch):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from harness import HarnessError
-from harness.engine.gap import TOWER, build_tower, measure, open_sources
+from harness.engine.gap import TOWER, Source, build_tower, measure, open_sources, summary
 from harness.plan.recipe import Layers, resolve_component
 from harness.plugins import registry
 
@@ -115,6 +116,7 @@ def test_sources_are_opened_by_what_they_are(tmp_path, monkeypatch):
         (("short.txt", "short.txt"), ("here",), "does not say whose it is"),
         (("msrvtt", "didemo"), ("here",), "does not say whose it is"),
         (("msrvtt", "shapes"), ("didemo=here",), "didemo is not compared"),
+        (("msrvtt", "shapes"), ("DiDeMo=here",), "DiDeMo is not compared"),
         (("msrvtt", "shapes"), ("msrvtt=nowhere",), "the data root of 'msrvtt' is no folder"),
     ],
 )
@@ -127,10 +129,33 @@ def test_sources_that_cannot_be_opened(tmp_path, monkeypatch, names, roots, said
     assert caught.value.hint
 
 
+def test_a_data_set_may_go_by_an_alias(tmp_path):
+    """Name and alias are one data set, as a source and as the owner of a root."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        texts = f"video_id,sentence\nv0,{name} one\nv1,{name} two\n"
+        (tmp_path / name / "MSRVTT_JSFUSION_test.csv").write_text(texts)
+    for names in (("msrvtt", "MSRVTT"), ("MSR-VTT", "msrvtt")):
+        asked = [f"{name}/test-1k-A" for name in names]
+        for root in (f"MSRVTT={tmp_path / 'a'}", f"msrvtt={tmp_path / 'a'}", str(tmp_path / "a")):
+            sources = open_sources(asked, (root,), registry())
+            assert [source.texts for source in sources] == [("a one", "a two")] * 2
+            assert [source.name for source in sources] == asked
+
+
 def test_tower_where_none_is_named():
     """The default tower is one that the installed backbones provide, with weights that it can have."""
     found = resolve_component(TOWER, "backbones", ("model", "backbone"), Layers(), registry())
     assert found["pretrained"] == TOWER["pretrained"]
+
+
+@pytest.mark.parametrize("pretraining", ["weights:mine.safetensors", "mine.safetensors"])
+def test_weights_are_called_so_once(pretraining):
+    """Where the tower came from is told in words, whether or not it is a file."""
+    gap = measure(cloud(-9, 9, 1), cloud(9, 9, 2), encode, samples=5, draws=1, seed=0)
+    tower = SimpleNamespace(name="tiny", pretraining=pretraining)
+    page = summary([Source("a", ("x", "y")), Source("b", ("x", "y"))], tower, gap)
+    assert "text tower tiny, weights mine.safetensors; 5 texts of each" in page
 
 
 def test_only_the_tower_can_be_set():

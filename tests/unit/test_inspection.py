@@ -18,6 +18,7 @@ from harness.data.inspection.sameness import same_content
 from harness.data.inspection.table import summary
 from harness.results.digest import texts_hash
 from tests.support import clips
+from tests.support.special import patience, pipe
 
 PROTOCOL = ProtocolSpec(name="main", summary="", train="train", test="test")
 
@@ -78,9 +79,7 @@ def test_a_test_clip_that_does_not_decode_is_damage(videos, bad):
     """A file that is there and fails on decoding is named with its reason, and the gallery is not whole."""
     found = look(Given(test=[Clip("good", videos["one"]), Clip("bad", videos[bad])]))
     assert list(found.splits["test"].damaged) == ["bad"] and found.splits["test"].damaged["bad"]
-    assert found.protocols["main"].problems == (
-        "the gallery of test is incomplete: of 2 clips 0 are missing and 1 damaged",
-    )
+    assert found.protocols["main"].incomplete == "1 of 2 clips (1 damaged)"
     assert not found.sound
 
 
@@ -104,7 +103,27 @@ def test_a_missing_test_clip_spoils_the_protocol(videos):
     """A clip without a file is missing, and the gallery with it incomplete."""
     found = look(Given(test=[Clip("a", videos["one"]), Clip("gone", None)]))
     assert found.splits["test"].missing == ("gone",) and found.splits["test"].found == 1
-    assert not found.sound
+    assert found.protocols["main"].incomplete == "1 of 2 clips (1 missing)" and not found.sound
+    assert "main is incomplete: 1 of 2 clips (1 missing)" in summary("data", found)
+
+
+@pytest.mark.parametrize(
+    ("stated", "incomplete"),
+    [(2, ""), (1, ""), (0, ""), (9, "2 of 9 clips (1 listed without a text, 6 not in the annotation files)")],
+)
+def test_a_gallery_has_to_be_as_large_as_its_protocol_states(videos, stated, incomplete):
+    """Too few clips spoil the protocol though each is there and sound; the page says how many of how many."""
+
+    class Silent(Given):
+        def report(self, split):
+            return SplitReport(2, 2, silent=("mute",))
+
+    dataset = Silent(test=[Clip("a", videos["one"]), Clip("b", videos["two"])])
+    protocol = ProtocolSpec(name="main", summary="", train="", test="test", n_queries=900, n_gallery=stated)
+    found = look(dataset, (protocol,))
+    assert found.protocols["main"].incomplete == incomplete and found.protocols["main"].usable == 2
+    assert found.sound is not bool(incomplete)
+    assert ("incomplete: 2 of 9 clips" in summary("data", found)) is bool(incomplete)
 
 
 def test_a_window_that_the_file_does_not_have_is_damage(videos):
@@ -191,11 +210,22 @@ def test_counts_and_texts_are_held_against_the_protocol(videos):
 
 
 def test_a_protocol_without_files_is_named_and_does_not_count(videos):
-    """A protocol whose test split has no annotation files is not checked and spoils nothing."""
-    found = look(Given(train=[Clip("a", videos["one"])]))
-    assert found.sound and found.protocols["main"].lacking == ("test",)
+    """A protocol whose test split has no annotation files spoils nothing, as long as another can be checked."""
+    other = ProtocolSpec(name="other", summary="", train="", test="held-out")
+    found = look(Given(train=[Clip("a", videos["one"])], test=[Clip("b", videos["two"])]), (PROTOCOL, other))
+    assert found.sound and found.protocols["other"].lacking == ("held-out",)
     page = summary("data", found)
-    assert "not checked: no annotation files of test" in page and "no protocol could be checked" in page
+    assert "not checked: no annotation files of held-out" in page
+    assert page.endswith("every protocol that could be checked is sound")
+
+
+def test_without_a_single_protocol_nothing_is_sound(videos):
+    """Where no test split has annotation files there is nothing to trust."""
+    found = look(Given(train=[Clip("a", videos["one"])]))
+    assert not found.sound and found.protocols["main"].lacking == ("test",)
+    assert summary("data", found).endswith(
+        "no protocol could be checked: there are no annotation files of test"
+    )
 
 
 def test_annotation_files_that_are_of_no_use_spoil_their_protocol(videos):
@@ -209,7 +239,23 @@ def test_annotation_files_that_are_of_no_use_spoil_their_protocol(videos):
 
     found = look(Broken(train=[Clip("a", videos["one"])], test=[]))
     assert found.unreadable == {"test": "list.csv, line 3: no name"} and found.splits["train"].found == 1
-    assert found.protocols["main"].problems == ("test cannot be read: list.csv, line 3: no name",)
+    assert found.protocols["main"].problems == ("test cannot be read",) and not found.sound
+
+
+def test_one_reason_is_told_once(videos):
+    """Splits of one useless file share a line, and nothing is said of files that are not there."""
+
+    class Useless(Given):
+        def clips(self, split):
+            raise HarnessError("all.json is empty")
+
+    page = summary("data", look(Useless(train=[], val=[], test=[])))
+    assert page.endswith(
+        "train, val, test cannot be read: all.json is empty\n"
+        "main is not sound: train cannot be read\n"
+        "main is not sound: test cannot be read\n"
+        "no protocol could be checked"
+    )
 
 
 def test_what_list_and_texts_do_not_have_in_common_is_passed_on(videos):
@@ -260,6 +306,13 @@ def test_files_are_the_same_only_in_every_byte(tmp_path):
     for path, name in same_content(paths, 2, lambda *_: None).items():
         groups.setdefault(name, set()).add(path.name)
     assert sorted(map(sorted, groups.values())) == [["a", "b"], ["f1", "f2"]]
+
+
+def test_pipes_and_devices_are_like_no_other(tmp_path):
+    """None is opened: one would wait for ever, another never end."""
+    paths = [pipe(tmp_path / "one"), pipe(tmp_path / "two"), Path("/dev/zero"), Path("/dev/null")]
+    with patience():
+        assert same_content(paths, 1, lambda *_: None) == {}
 
 
 def test_running_out_of_files_is_not_taken_for_damage(tmp_path, monkeypatch):

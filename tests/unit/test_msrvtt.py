@@ -318,3 +318,15 @@ def test_published_lists(tmp_path):
     assert not splits["test-1k-A"] & splits["train-9k"] and splits["test-1k-A"] <= splits["test-full"]
     assert len(splits["train-1k-B"] & splits["test-1k-A"]) == 453
     assert len(splits["test-1k-B"] & splits["test-1k-A"]) == 296
+
+
+def test_a_file_that_states_no_split_has_no_clips_of_it(tmp_path):
+    """Where a file has to say which of its videos are meant, and says it of none, that is the error."""
+    sentences = [{"video_id": "video0", "caption": "x"}]
+    content = json.dumps({"videos": [{"video_id": "video0"}], "sentences": sentences})
+    (tmp_path / "train_val_videodatainfo.json").write_text(content)
+    dataset = build(AnnotatedOptions(), tmp_path)
+    with pytest.raises(
+        HarnessError, match="names no video of msrvtt/val-full: nothing in it states the split"
+    ):
+        dataset.clips("val-full")

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.data.files import scan
 from harness.data.video import DamagedClip, probe, read_frames, read_frames_sequential
 from harness.data.video.pictures import rate_of
 from tests.support import clips
+from tests.support.special import patience, pipe
 
 
 def _write(folder: Path, names: list[str], size: tuple[int, int] = (96, 64)) -> Path:
@@ -85,6 +87,24 @@ def test_a_folder_that_cannot_be_a_whole_clip_is_damaged(tmp_path, names, reason
         with pytest.raises(DamagedClip, match=reason) as caught:
             read(folder)
         assert caught.value.path == folder and caught.value.lasting
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png", ".webp", ".bmp"])
+def test_every_kind_of_picture_is_found_and_read(tmp_path, suffix):
+    """What a walk over a data set takes for a folder of pictures is one to the reader, and the other
+    way round."""
+    folder = _write(tmp_path / "videos" / "clip", [f"{n}{suffix}" for n in range(3)])
+    assert scan(tmp_path).video("clip") == folder
+    assert _numbers(folder) == [0, 1, 2]
+
+
+def test_a_pipe_among_the_pictures_is_refused(tmp_path):
+    """Nobody waits for somebody to write a frame."""
+    folder = _write(tmp_path / "clip", ["0.png", "1.png"])
+    pipe(folder / "2.png")
+    with patience(), pytest.raises(DamagedClip, match=r"2\.png is no regular file") as caught:
+        read_frames(folder, _every)
+    assert caught.value.path == folder and not caught.value.lasting
 
 
 def test_every_tenth_frame_kept_is_no_gap(tmp_path):

@@ -197,7 +197,8 @@ def test_too_little_space_is_refused_first(root, sound, monkeypatch, storage):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**8))
     monkeypatch.setattr(engine, "SAMPLED_CLIPS", 2)
     reader = _reader(root, storage=storage)
-    with pytest.raises(HarnessError, match=r"the frames take .*100\.0 MB free") as caught:
+    said = r"the frames take .*, 200\.0 MB have to stay free beside them, and .* has 100\.0 MB free"
+    with pytest.raises(HarnessError, match=said) as caught:
         engine._check_space([_part(reader, sound)], 1)
     assert ("data.storage=jpeg" in caught.value.hint) == (storage == "npy")
     assert _reader(root, storage=storage).status(sound).hits == (0 if storage == "npy" else 2)
@@ -259,7 +260,26 @@ def test_what_is_prepared_is_what_a_run_reads(cli, small_shapes, workplace, tmp_
     assert "192 |         0" in again.output
 
 
-def test_preparing_without_a_cache_is_refused(cli, small_shapes, workplace):
-    """There would be nothing to fill."""
-    done = cli("data", "prepare", "shapes", "--method", "clip4clip_meanp", *small_shapes[2:], "--no-cache")
-    assert done.exit_code == 2 and "--no-cache" in done.output
+def test_preparing_mends_what_the_disk_has_damaged(cli, small_shapes, workplace, own_places):
+    """A flipped bit in a shard is found and its clip decoded once more; the next time all is well."""
+    settings = [*small_shapes[2:], "--backbone", "tiny", "--set", "data.frames=2"]
+    command = ("data", "prepare", "shapes", "--method", "clip4clip_meanp", *settings, "--jobs", 1)
+    before = set(own_places.rglob("*.npy"))
+
+    def decoded() -> list[int]:
+        rows = [line.split("|") for line in cli(*command).stdout.splitlines()[2:]]
+        return [int(row[4]) for row in rows]
+
+    assert decoded()[0] == 192
+    shard = max(set(own_places.rglob("*.npy")) - before, key=lambda path: path.stat().st_size)
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(bytes(data))
+    assert sum(decoded()) == 1 and sum(decoded()) == 0
+
+
+@pytest.mark.parametrize("option", [("--no-cache",), ("--seed", 1), ("--task", "retrieval")])
+def test_preparing_offers_nothing_without_effect(cli, option):
+    """What changes no clip is an option of the run only."""
+    done = cli("data", "prepare", "shapes", "--method", "clip4clip_meanp", *option)
+    assert done.exit_code == 2 and "No such option" in done.output and option[0] in done.output

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness import HarnessError, Options
+from harness import HarnessError
 from harness.models import Backbone, BuildContext, VideoBatch
 from harness_clip.backbones import build_timm, build_tiny
 from harness_clip.options import TimmOptions, TinyOptions
 from harness_clip4clip.mean_pool import build as build_mean_pool
+from harness_clip4clip.options import LinearPatchOptions
 from harness_clip_vip.plugin import VideoProxiesOptions
 from harness_clip_vip.video_proxies import build as build_proxies
 from harness_clip_vip.video_proxies import proxy_attention
@@ -86,7 +87,7 @@ def test_temporal_table_is_resampled_linearly(backbone, frames):
 def test_features_do_not_depend_on_the_batch(backbone):
     """A clip's feature is the same alone and among others, for both modules."""
     batch = clips(5, 4)
-    for module in (proxies(backbone, 4), build_mean_pool(Options(), context(backbone))):
+    for module in (proxies(backbone, 4), build_mean_pool(LinearPatchOptions(), context(backbone))):
         together = module.encode(backbone, batch).vector
         alone = VideoBatch(batch.ids[2:3], batch.frames[2:3], batch.mask[2:3], batch.times[2:3])
         torch.testing.assert_close(module.encode(backbone, alone).vector[0], together[2], atol=1e-5, rtol=0)
@@ -94,7 +95,7 @@ def test_features_do_not_depend_on_the_batch(backbone):
 
 def test_mean_pool_ignores_padding_and_order(backbone):
     """Masked frames never change the mean, and neither does the order of the real ones."""
-    module = build_mean_pool(Options(), context(backbone))
+    module = build_mean_pool(LinearPatchOptions(), context(backbone))
     padded = clips(2, 6, real=4)
     short = VideoBatch(padded.ids, padded.frames[:, :4].flip(1), padded.mask[:, :4], padded.times[:, :4])
     expected = module.encode(backbone, padded).vector
@@ -103,7 +104,7 @@ def test_mean_pool_ignores_padding_and_order(backbone):
 
 def test_mean_pool_of_no_frame_is_finite(backbone):
     """A clip without a real frame gives zeros, never NaN, and the score with it is 0."""
-    module = build_mean_pool(Options(), context(backbone))
+    module = build_mean_pool(LinearPatchOptions(), context(backbone))
     features = module.encode(backbone, clips(2, 3, real=0))
     assert features.vector.abs().max() == 0
     assert torch.isfinite(module.score(features, features)).all()

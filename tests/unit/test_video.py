@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ from harness.data.video import (
     survey,
 )
 from tests.support import clips
+from tests.support.special import patience, pipe
 
 READERS = [read_frames, read_frames_sequential]
 #: The edit-listed clip starts at this frame of the clip that it was cut from.
@@ -327,6 +329,23 @@ def test_a_few_wrong_bytes_never_raise_anything_else(folder, tmp_path, kind):
         except DamagedClip:
             continue
         assert len(decoded.frames) == len(decoded.times) == 12
+
+
+@pytest.mark.parametrize("reader", [read_frames, read_frames_sequential, probe])
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_is_no_file_is_not_opened(tmp_path, reader, kind):
+    """Reading a pipe would wait for ever, a device never end; the storage's fault, not remembered."""
+    path = tmp_path / "x.mp4"
+    server = socket.socket(socket.AF_UNIX)
+    if kind == "socket":
+        server.bind(str(path))
+    elif kind == "pipe":
+        pipe(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with server, patience(), pytest.raises(DamagedClip, match="is no regular file") as caught:
+        reader(path, _every) if reader is not probe else probe(path)
+    assert caught.value.path == path and not caught.value.lasting
 
 
 def test_damage_travels_between_processes():

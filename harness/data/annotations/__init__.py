@@ -5,7 +5,7 @@ pickles. The form is recognised by looking at the content, never by the file's n
 renamed as they are passed on. No torch, nothing decoded.
 """
 
-from harness.data.annotations.reading import read
+from harness.data.annotations.reading import read, same
 from harness.data.annotations.rows import AnnotationFile, Row
 
-__all__ = ["AnnotationFile", "Row", "read"]
+__all__ = ["AnnotationFile", "Row", "read", "same"]

@@ -17,14 +17,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.data.annotations.rows import AnnotationFile, Row, malformed, row, shown
-from harness.errors import HarnessError
-
-VIDEO_KEYS = ("video_id", "clip_id", "videoID", "videoid", "video", "image_id", "image", "file", "vid")
-TEXT_KEYS = (
-    *("caption", "captions", "desc", "description", "text", "texts", "sentence", "sentences"),
-    *("enCap", "name"),
+from harness.data.annotations.rows import (
+    TEXT_KEYS,
+    VIDEO_KEYS,
+    AnnotationFile,
+    Row,
+    malformed,
+    row,
+    shown,
+    text_key,
 )
+from harness.errors import HarnessError
 
 #: (key of the list, key of the video in each of its records)
 _TABLES = (("sentences", "video_id"), ("annotations", "image_id"))
@@ -64,9 +67,9 @@ def _of_object(path: Path, data: dict[str, Any]) -> AnnotationFile:
     for key, video_key in _TABLES:
         if isinstance(data.get(key), list):
             return _gather(path, f"json table of {key}", _table(path, data, key, video_key))
-    if any(isinstance(value, dict) and _text_key(value) for value in data.values()):
+    if any(isinstance(value, dict) and _says(value) for value in data.values()):
         return _gather(path, "json mapping to records", _mapped(path, data))
-    if _names_a_video(data) and _text_key(data):  # a single line of JSON lines
+    if _names_a_video(data) and _says(data):  # a single line of JSON lines
         return _gather(path, "json lines", _records(path, [data]))
     if data and all(isinstance(value, str | list) for value in data.values()):
         return _gather(path, "json mapping", ((repr(name), name, value, {}) for name, value in data.items()))
@@ -94,7 +97,7 @@ def _table(path: Path, data: dict[str, Any], key: str, video_key: str) -> Iterat
 
 def _mapped(path: Path, data: dict[str, Any]) -> Iterator[tuple]:
     for name, value in data.items():
-        if not isinstance(value, dict) or not _text_key(value):
+        if not isinstance(value, dict) or not _says(value):
             raise malformed(path, repr(name), "has no text")
         duration = value.get("duration")
         if duration is not None and (
@@ -102,7 +105,7 @@ def _mapped(path: Path, data: dict[str, Any]) -> Iterator[tuple]:
         ):
             raise malformed(path, repr(name), f"its duration is {shown(duration)}")
         known = {} if duration is None else {"duration_s": float(duration)}
-        yield repr(name), name, value[_text_key(value)], known
+        yield repr(name), name, _texts(path, repr(name), value), known
 
 
 def _records(path: Path, items: Iterable[Any], place: str = "[{}]") -> Iterator[tuple]:
@@ -114,7 +117,7 @@ def _record(path: Path, place: str, item: Any) -> tuple:
     if not isinstance(item, dict):
         raise malformed(path, place, "is no record")
     video = next((item[key] for key in VIDEO_KEYS if key in item), None)
-    texts = item.get(_text_key(item))
+    texts = _texts(path, place, item)
     if video is None or texts is None:
         raise malformed(path, place, f"has no video or no text; its keys are {shown(', '.join(item), 80)}")
     split = item.get("split", "")
@@ -134,8 +137,13 @@ def _lines(path: Path, text: str) -> Iterator[tuple]:
         yield _record(path, f"line {number}", item)
 
 
-def _text_key(item: dict[str, Any]) -> str | None:
-    return next((key for key in TEXT_KEYS if key in item), None)
+def _says(item: dict[str, Any]) -> bool:
+    return any(item.get(key) is not None for key in TEXT_KEYS)
+
+
+def _texts(path: Path, place: str, item: dict[str, Any]) -> Any:
+    """What stands under the key of the texts; a key with null, as whoever joins tables leaves it, is none."""
+    return item.get(text_key(path, place, [key for key, value in item.items() if value is not None]))
 
 
 def _first(item: dict[str, Any]) -> str:

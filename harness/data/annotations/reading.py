@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from filecmp import cmp
 from pathlib import Path
 
 from harness.data.annotations import json_forms, pickled, text_forms
@@ -19,6 +20,21 @@ def read(path: Path) -> AnnotationFile:
     if not file.rows:
         raise HarnessError(f"{path} names no video", "get the file again")
     return file
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two files hold the same, gzipped or not. False where one cannot be read."""
+    try:
+        if cmp(one, other, shallow=False):
+            return True
+        return (_packed(one) or _packed(other)) and _content(one) == _content(other)
+    except (HarnessError, OSError):
+        return False
+
+
+def _packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
 
 
 def _recognised(path: Path, content: bytes) -> AnnotationFile:

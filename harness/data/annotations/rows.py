@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import HarnessError
+
+#: What a video and a text are called, in headers and as keys; of several that are there the first counts.
+VIDEO_KEYS = ("video_id", "clip_id", "videoID", "videoid", "video", "image_id", "image", "file", "vid")
+TEXT_KEYS = (
+    *("caption", "captions", "desc", "description", "text", "texts", "sentence", "sentences"),
+    *("enCap", "name"),
+)
+
+#: What may as well be the title of a video: a text only where nothing else is (WebVid).
+_TITLE = "name"
 
 
 class Row(NamedTuple):
@@ -42,6 +53,22 @@ class AnnotationFile:
 def malformed(path: Path, place: str, what: str) -> HarnessError:
     """The error for one place of a file, e.g. ``line 3`` or ``sentences[7]``."""
     return HarnessError(f"{path}, {place[:80]}: {what}", "correct that place or get the file again")
+
+
+def text_key(path: Path, place: str, keys: Collection[str]) -> str | None:
+    """Which of these columns or keys holds the texts; None where none does.
+
+    Raises HarnessError where several do: the texts of all but one would be lost.
+    """
+    found = [key for key in TEXT_KEYS if key in keys]
+    if len(found) > 1 and _TITLE in found:
+        found.remove(_TITLE)
+    if len(found) > 1:
+        raise HarnessError(
+            f"{path}, {place[:80]}: both '{found[0]}' and '{found[1]}' may hold the captions",
+            "keep them under one of the two, and call the other something else",
+        )
+    return found[0] if found else None
 
 
 def row(path: Path, place: str, video: object, texts: object, **known: object) -> tuple[Row, int]:

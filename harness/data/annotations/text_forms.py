@@ -7,11 +7,22 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.data.annotations.json_forms import TEXT_KEYS, VIDEO_KEYS
-from harness.data.annotations.rows import AnnotationFile, Row, malformed, row
+from harness.data.annotations.rows import (
+    TEXT_KEYS,
+    VIDEO_KEYS,
+    AnnotationFile,
+    Row,
+    malformed,
+    row,
+    text_key,
+)
+from harness.errors import HarnessError
 
 #: clip id, start and end aligned, start and end extracted, sentence (LSMDC's annotation files)
 _FILM_FIELDS = 6
+
+#: The columns that are read, by lower-case name: spreadsheets begin a header with a capital letter.
+_COLUMNS = {key.lower(): key for key in (*reversed(VIDEO_KEYS), *TEXT_KEYS, "split")}
 
 # A csv field may be longer than Python's default allows; a whole file never is.
 _FIELD_LIMIT = 2**24
@@ -25,11 +36,33 @@ def read(path: Path, text: str) -> AnnotationFile:
     delimiter = "\t" if "\t" in first else ","
     if _is_header(first.split(delimiter)):
         return _gather(path, "csv", _table(path, text, delimiter))
+    if _is_header(first.split(";")):
+        raise HarnessError(
+            f"{path}, line 1: the columns are parted by semicolons",
+            "save the file with commas or tabs instead",
+        )
     return _gather(path, "list of names", _names(path, text))
 
 
 def _is_header(fields: list[str]) -> bool:
-    return any(field.strip().strip('"') in VIDEO_KEYS for field in fields)
+    return any(_column(field.strip().strip('"')) in VIDEO_KEYS for field in fields)
+
+
+def _column(name: str) -> str:
+    """What a column is known as, empty where it is not read."""
+    return _COLUMNS.get(name.strip().lower(), "")
+
+
+def _header(path: Path, fields: list[str]) -> list[str]:
+    """The columns as they are known. Raises HarnessError where one that is read is there twice."""
+    header = [_column(name) for name in fields]
+    twice = next((name for name in header if name and header.count(name) > 1), "")
+    if twice:
+        raise HarnessError(
+            f"{path}, line 1: the column '{twice}' is there twice",
+            "give each a name of its own, and several captions of a video rows of their own",
+        )
+    return header
 
 
 def _film_clips(path: Path, text: str) -> Iterator[tuple]:
@@ -52,10 +85,10 @@ def _table(path: Path, text: str, delimiter: str) -> Iterator[tuple]:
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     number = 1
     try:
-        header = [name.strip() for name in next(filter(None, reader), [])]
+        header = _header(path, next(filter(None, reader), []))
         keys = (
-            next((key for key in VIDEO_KEYS if key in header), ""),
-            next((key for key in TEXT_KEYS if key in header), ""),
+            next((key for key in VIDEO_KEYS if key in header), None),
+            text_key(path, "line 1", header),
             "split",
         )
         video, text_at, split = (header.index(key) if key in header else None for key in keys)

@@ -9,6 +9,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, NamedTuple
@@ -93,7 +94,10 @@ def write_shard(root: Path, shard: np.ndarray | bytes | None, entries: Mapping[s
 
 
 def clean(root: Path) -> None:
-    """Removes what killed runs left behind, once it is older than a day."""
+    """Removes what killed runs left behind, once it is older than a day.
+
+    What cannot be removed stays: another run was faster, or nothing here may be written.
+    """
     now = time.time()
     names = set(listed(root))
     for name in names:
@@ -102,20 +106,25 @@ def clean(root: Path) -> None:
         if not (orphan or suffix == ".tmp"):
             continue
         path = root / name
-        try:
+        with suppress(OSError):
             if now - path.stat().st_mtime > _STALE_S:
                 path.unlink()
-        except FileNotFoundError:
-            continue  # another run was faster
 
 
 def listed(root: Path) -> list[str]:
-    """Names in the folder, which exists from the first writer on."""
+    """Names in the folder, which exists from the first writer on.
+
+    Raises ``HarnessError`` where there is something that cannot be listed: to call its clips absent
+    would have all of them decoded again.
+    """
     try:
         return os.listdir(root) if root.exists() else []
     except OSError as error:
         raise_if_out_of_files(error, root)
-        raise
+        raise HarnessError(
+            f"the frame cache {root} cannot be read: {error.strerror}",
+            "make it readable, or set HARNESS_CACHE to another folder",
+        ) from error
 
 
 def _inspect_npy(path: Path, shape: list[int]) -> Shard:
@@ -161,9 +170,10 @@ def _put(path: Path, write: Callable) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what forbids writing may forbid this too
+            temporary.unlink()
         raise_if_out_of_files(error, path)
         raise HarnessError(
             f"the frame cache cannot be written to {path.parent}: {error.strerror}",
-            "free some space, or choose another folder",
+            "free some space, or set HARNESS_CACHE to another folder",
         ) from error

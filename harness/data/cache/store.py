@@ -23,6 +23,10 @@ from harness.data.video import raise_if_out_of_files
 MAPPED_SHARDS = 64
 
 
+#: The name of an index, and what it says of a clip.
+_Place = tuple[str, Entry]
+
+
 class CachedClip(NamedTuple):
     """``frames`` uint8 ``[T, 3, H, W]``, read-only: a memory-mapped view, or a copy where they are
     stored as JPEG or views into many other shards are in use. ``times`` float64 ``[T]`` in seconds;
@@ -48,21 +52,22 @@ class FrameCache:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
-        self._entries: dict[str, tuple[str, Entry]] = {}
+        self._entries: dict[str, _Place] = {}
+        self._spares: dict[str, list[_Place]] = {}
         self._damaged: dict[str, str] = {}
         self._shards: dict[str, Shard] = {}
         self._seen: set[str] = set()
-        self._verified: set[str] = set()
+        self._verified: set[tuple[str, str]] = set()
         self._mapped: OrderedDict[str, np.memmap] = OrderedDict()
         self._live: weakref.WeakSet = weakref.WeakSet()
-        self._mapping, self._refreshing = threading.Lock(), threading.Lock()
+        self._mapping, self._refreshing, self._choosing = (threading.Lock() for _ in range(3))
         self.refresh()
 
     def __reduce__(self):
         return type(self), (self.root,)
 
     def __contains__(self, key: str) -> bool:
-        """Whether ``key`` is stored or remembered as damaged; frames are not checked here."""
+        """Whether ``key`` is stored or remembered as damaged; :meth:`verify` checks the frames too."""
         return key in self._entries or key in self._damaged
 
     def lookup(self, key: str) -> CachedClip | Damaged | None:
@@ -70,18 +75,41 @@ class FrameCache:
 
         The checksum is verified the first time that this object returns a clip.
         """
-        found = self._entries.get(key)
+        found = self._sound(key)
         if found is None:
             reason = self.damage(key)
             return None if reason is None else Damaged(reason)
-        shard, entry = found
-        stored = self._stored(shard, entry)
-        if stored is None or (key not in self._verified and zlib.crc32(stored) != entry.checksum):
-            self._entries.pop(key, None)
-            return None
-        self._verified.add(key)
+        stored, entry = found
         frames = _unpacked(stored, entry.sizes) if entry.sizes else self._bounded(stored)
         return CachedClip(frames, np.array(entry.times, dtype=np.float64), len(entry.times))
+
+    def verify(self, key: str) -> bool:
+        """Whether ``key`` is remembered as damaged, or stored with the bytes that were written; from
+        then on ``in`` says the same."""
+        return self._sound(key) is not None or key in self._damaged
+
+    def _sound(self, key: str) -> tuple[np.ndarray, Entry] | None:
+        """The bytes of ``key`` and its entry. One that turns out to be bad is forgotten, and the same
+        clip in another shard takes its place."""
+        while (found := self._entries.get(key)) is not None:
+            shard, entry = found
+            stored = self._stored(shard, entry)
+            checked = (key, shard)
+            if stored is not None and (checked in self._verified or zlib.crc32(stored) == entry.checksum):
+                self._verified.add(checked)
+                return stored, entry
+            self._drop(key, found)
+        return None
+
+    def _drop(self, key: str, bad: _Place) -> None:
+        """Forgets one place of ``key``, once, however many threads found it bad."""
+        with self._choosing:
+            if self._entries.get(key) is bad:
+                spares = self._spares.get(key)
+                if spares:
+                    self._entries[key] = spares.pop()
+                else:
+                    del self._entries[key]
 
     def stored_bytes(self, key: str) -> int:
         """What the frames of ``key`` take on disk; 0 if they are not there."""
@@ -145,7 +173,13 @@ class FrameCache:
         if index.shard is not None:
             self._shards[name] = index.shard
             for key, entry in index.entries.items():
-                self._entries.setdefault(key, (name, entry))
+                self._keep(key, (name, entry))
+
+    def _keep(self, key: str, place: _Place) -> None:
+        """Takes in one place of ``key``; the first is used, the others wait for it to fail."""
+        with self._choosing:
+            if self._entries.setdefault(key, place) is not place:
+                self._spares.setdefault(key, []).append(place)
 
     def writer(self) -> Writer:
         """A context manager that stores clips; use it from one thread at a time."""

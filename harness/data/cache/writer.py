@@ -38,7 +38,7 @@ class Writer:
         except OSError as error:
             raise HarnessError(
                 f"the frame cache {root} cannot be made: {error.strerror}",
-                "choose another folder, or run without a cache",
+                "set HARNESS_CACHE to another folder",
             ) from error
         self._root, self._flushed = root, flushed
         self._clips: dict[tuple, list[tuple[str, Stored, list[float]]]] = {}

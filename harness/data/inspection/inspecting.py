@@ -60,7 +60,8 @@ class ProtocolFindings:
 
     ``lacking`` are its splits without annotation files. Without those of the test split nothing
     else is known, and ``hash_status`` is empty; else it is ``verified``, ``differs`` or
-    ``not stated``. ``problems`` are what spoils a score.
+    ``not stated``. ``usable`` of the ``gallery`` are there and, as far as was looked, sound.
+    ``problems`` are what spoils a score; ``incomplete`` is that of a gallery that is not whole.
     """
 
     train: str
@@ -70,9 +71,16 @@ class ProtocolFindings:
     expected_queries: int = 0
     gallery: int = 0
     expected_gallery: int = 0
+    usable: int = 0
     texts_hash: str = ""
     hash_status: str = ""
+    incomplete: str = ""
     problems: tuple[str, ...] = ()
+
+    @property
+    def checked(self) -> bool:
+        """Whether its test split could be read."""
+        return bool(self.texts_hash)
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,9 @@ class Inspection:
 
     @property
     def sound(self) -> bool:
-        """Whether every protocol whose annotation files are there can be trusted."""
-        return not any(protocol.problems for protocol in self.protocols.values())
+        """Whether a protocol's annotation files are there, and every such protocol can be trusted."""
+        found = self.protocols.values()
+        return any(p.checked for p in found) and not any(p.problems or p.incomplete for p in found)
 
 
 def inspect(
@@ -259,16 +268,11 @@ def _judge(
 ) -> ProtocolFindings:
     splits = [name for name in dict.fromkeys((protocol.train, protocol.test)) if name]
     lacking = tuple(name for name in splits if name not in contents and name not in unreadable)
-    problems = [f"{name} cannot be read: {unreadable[name]}" for name in splits if name in unreadable]
+    problems = [f"{name} cannot be read" for name in splits if name in unreadable]
     if protocol.test not in contents:
         # Files of the training split alone do not make a protocol.
         return ProtocolFindings(protocol.train, protocol.test, lacking, problems=tuple(problems))
     test, found = contents[protocol.test], findings[protocol.test]
-    if found.missing or found.damaged:
-        problems.append(
-            f"the gallery of {protocol.test} is incomplete: of {found.clips} clips "
-            f"{len(found.missing)} are missing and {len(found.damaged)} damaged"
-        )
     for overlap in overlaps:
         if protocol.name in overlap.protocols:
             shared = [*overlap.ids, *(pair[1] for pair in overlap.content)]
@@ -288,7 +292,25 @@ def _judge(
         expected_queries=protocol.n_queries,
         gallery=len(test.clips),
         expected_gallery=protocol.n_gallery,
+        usable=found.found - len(found.damaged),
         texts_hash=computed,
         hash_status=status if protocol.texts_hash else "not stated",
+        incomplete=_incomplete(found, protocol.n_gallery),
         problems=tuple(problems),
     )
+
+
+def _incomplete(test: SplitFindings, stated: int) -> str:
+    """How much of a gallery of ``stated`` clips is usable, where not all is, and where the rest went."""
+    whole, usable = max(stated, test.clips), test.found - len(test.damaged)
+    if usable == whole:
+        return ""
+    silent = min(len(test.silent), whole - test.clips)  # a list may name some that the protocol leaves out
+    lost = {
+        "missing": len(test.missing),
+        "damaged": len(test.damaged),
+        "listed without a text": silent,
+        "not in the annotation files": whole - test.clips - silent,
+    }
+    reasons = ", ".join(f"{count} {what}" for what, count in lost.items() if count)
+    return f"{usable} of {whole} clips ({reasons})"

@@ -25,7 +25,7 @@ def same_content(paths: Iterable[Path], threads: int, progress: Progress) -> dic
     """A common name for the files of each group that have the same content; others are left out.
 
     A folder of pictures counts as its files, one after the other. Files that are empty or cannot be
-    read are like no other.
+    read are like no other; nor are pipes and devices, which are never opened: their size is 0.
     """
     alike = {path: "" for path in paths}
     for number, (look, what) in enumerate(_LOOKS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from harness.data.inspection import Inspection, ProtocolFindings, SplitFindings
@@ -49,10 +50,10 @@ def _protocols(found: Inspection) -> str:
             p.test,
             *(
                 (_count(p.queries, p.expected_queries), _count(p.gallery, p.expected_gallery))
-                if p.texts_hash
+                if p.checked
                 else "--"
             ),
-            f"{p.texts_hash[:12]} ({p.hash_status})" if p.texts_hash else "-",
+            f"{p.texts_hash[:12]} ({p.hash_status})" if p.checked else "-",
             _result(p),
         ]
         for name, p in found.protocols.items()
@@ -71,7 +72,9 @@ def _off(found: int, expected: int) -> bool:
 def _result(protocol: ProtocolFindings) -> str:
     if protocol.problems:
         return "NOT SOUND"
-    if not protocol.texts_hash:
+    if protocol.incomplete:
+        return f"incomplete: {protocol.incomplete.partition(' (')[0]}"
+    if not protocol.checked:
         return f"not checked: no annotation files of {' and '.join(protocol.lacking)}"
     remarks = []
     if protocol.lacking:
@@ -117,13 +120,20 @@ def _overlaps(found: Inspection) -> Iterator[str]:
 
 
 def _verdict(found: Inspection) -> Iterator[str]:
+    reasons: dict[str, list[str]] = defaultdict(list)
     for split, reason in found.unreadable.items():
-        yield f"{split} cannot be read: {reason}"
+        reasons[reason].append(split)
+    for reason, splits in reasons.items():
+        yield f"{_few(splits)} cannot be read: {reason}"
     for name, protocol in found.protocols.items():
+        if protocol.incomplete:
+            yield f"{name} is incomplete: {protocol.incomplete}"
         for problem in protocol.problems:
             yield f"{name} is not sound: {problem}"
-    if not any(p.texts_hash for p in found.protocols.values()):
-        yield "no protocol could be checked: there are no annotation files of a test split"
+    if not any(protocol.checked for protocol in found.protocols.values()):
+        lacking = dict.fromkeys(p.test for p in found.protocols.values() if p.test not in found.unreadable)
+        files = f": there are no annotation files of {' or '.join(lacking)}" if lacking else ""
+        yield f"no protocol could be checked{files}"
     elif found.sound:
         yield "every protocol that could be checked is sound"
 

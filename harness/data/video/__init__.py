@@ -9,7 +9,7 @@ way meets a surprise, and is the reference in the tests.
 A clip is a video file, or a folder of numbered pictures (:mod:`harness.data.video.pictures`).
 """
 
-from harness.data.video.damage import DamagedClip, raise_if_out_of_files
+from harness.data.video.damage import DamagedClip, raise_if_out_of_files, raise_if_special
 from harness.data.video.decoding import Choose, Convert, Decoded
 from harness.data.video.reading import DECODER_VERSION, probe, read_frames, read_frames_sequential
 from harness.data.video.survey import VideoInfo
@@ -23,6 +23,7 @@ __all__ = [
     "VideoInfo",
     "probe",
     "raise_if_out_of_files",
+    "raise_if_special",
     "read_frames",
     "read_frames_sequential",
 ]

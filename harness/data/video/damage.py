@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -26,6 +28,20 @@ class DamagedClip(Exception):
 
 class DecodingFailed(DamagedClip):
     """Damage met while decoding, as opposed to a file that cannot be opened at all."""
+
+
+def raise_if_special(path: Path | str) -> None:
+    """Raises :class:`DamagedClip` for what is neither a regular file nor a folder.
+
+    Opening a named pipe waits until somebody writes into it, and a device may never end. What is not
+    there at all passes: opening it says so.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DamagedClip(path, "is no regular file", lasting=False)
 
 
 def raise_if_out_of_files(error: Exception, path: Path | str) -> None:

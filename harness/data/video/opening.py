@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from harness.data.video.damage import DamagedClip, DecodingFailed, raise_if_out_of_files
+from harness.data.video.damage import DamagedClip, DecodingFailed, raise_if_out_of_files, raise_if_special
 
 
 @contextmanager
@@ -18,6 +18,7 @@ def opened(path: Path | str, threads: int) -> Iterator[tuple]:
 
     ``explode`` makes decoders report what they would otherwise paint over.
     """
+    raise_if_special(path)
     stage: type[DamagedClip] = DamagedClip
     try:
         # The prefix keeps a colon in a file name from being read as a protocol.

@@ -11,16 +11,16 @@ is 1 per second otherwise. Orientation tags are not followed: extracted frames s
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.video.damage import DamagedClip, raise_if_out_of_files
+from harness.data.files import PICTURE_SUFFIXES
+from harness.data.video.damage import DamagedClip, raise_if_out_of_files, raise_if_special
 from harness.data.video.decoding import Choose, Convert, Decoded, Wanted
 from harness.data.video.survey import VideoInfo
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 _NUMBER = re.compile(r"(\d+)$")
 _RATE = re.compile(
@@ -61,10 +61,10 @@ def numbered_pictures(folder: Path | str) -> list[Path]:
         raise_if_out_of_files(error, folder)
         raise DamagedClip(folder, error.strerror or str(error), lasting=False) from error
     for file in files:
-        number = _NUMBER.search(file.stem)
-        if file.suffix.lower() not in SUFFIXES or number is None or file.name.startswith("."):
+        number = number_in(file.name)
+        if number is None:
             continue
-        other = numbered.setdefault(int(number[1]), file)
+        other = numbered.setdefault(number, file)
         if other != file:
             raise DamagedClip(folder, f"{other.name} and {file.name} have the same number")
     if not numbered:
@@ -76,6 +76,15 @@ def numbered_pictures(folder: Path | str) -> list[Path]:
         last, following = numbered[numbers[gap]], numbered[numbers[gap + 1]]
         raise DamagedClip(folder, f"pictures are missing between {last.name} and {following.name}")
     return [numbered[number] for number in numbers]
+
+
+def number_in(name: str) -> int | None:
+    """The number of a picture called ``name``; None of a file that is no frame."""
+    stem, suffix = os.path.splitext(name)
+    number = _NUMBER.search(stem)
+    if number is None or suffix.lower() not in PICTURE_SUFFIXES or name.startswith("."):
+        return None
+    return int(number[1])
 
 
 def rate_of(folder: Path | str) -> float:
@@ -99,6 +108,10 @@ def _picture(folder: Path, file: Path, size: tuple[int, int] | None) -> np.ndarr
     """The picture as uint8 RGB ``[H, W, 3]``; it must have the ``size`` (width, height) if given."""
     from PIL import Image
 
+    try:
+        raise_if_special(file)
+    except DamagedClip as error:
+        raise DamagedClip(folder, f"{file.name} {error.reason}", lasting=False) from error
     try:
         with Image.open(file) as image:
             if size is not None and image.size != size:
