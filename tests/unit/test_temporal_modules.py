@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from harness import HarnessError
-from harness.models import Backbone, BuildContext, VideoBatch
+from harness.models import Backbone, BuildContext, TemporalModule, VideoBatch
+from harness.plugins import registry
 from harness_clip.backbones import build_timm, build_tiny
 from harness_clip.options import TimmOptions, TinyOptions
 from harness_clip4clip.mean_pool import build as build_mean_pool
-from harness_clip4clip.options import LinearPatchOptions
 from harness_clip_vip.plugin import VideoProxiesOptions
 from harness_clip_vip.video_proxies import build as build_proxies
 from harness_clip_vip.video_proxies import proxy_attention
@@ -35,6 +35,11 @@ def clips(count: int, frames: int, real: int | None = None) -> VideoBatch:
 
 def context(backbone: Backbone, frames: int = 4) -> BuildContext:
     return BuildContext(backbone, frames, 16, lambda other: backbone)
+
+
+def mean_pool(backbone: Backbone) -> TemporalModule:
+    spec, _ = registry().find("temporal modules", "mean_pool")
+    return build_mean_pool(spec.options(), context(backbone))
 
 
 def proxies(backbone: Backbone, count: int, frames: int = 4, std: float = 0.3):
@@ -87,7 +92,7 @@ def test_temporal_table_is_resampled_linearly(backbone, frames):
 def test_features_do_not_depend_on_the_batch(backbone):
     """A clip's feature is the same alone and among others, for both modules."""
     batch = clips(5, 4)
-    for module in (proxies(backbone, 4), build_mean_pool(LinearPatchOptions(), context(backbone))):
+    for module in (proxies(backbone, 4), mean_pool(backbone)):
         together = module.encode(backbone, batch).vector
         alone = VideoBatch(batch.ids[2:3], batch.frames[2:3], batch.mask[2:3], batch.times[2:3])
         torch.testing.assert_close(module.encode(backbone, alone).vector[0], together[2], atol=1e-5, rtol=0)
@@ -95,7 +100,7 @@ def test_features_do_not_depend_on_the_batch(backbone):
 
 def test_mean_pool_ignores_padding_and_order(backbone):
     """Masked frames never change the mean, and neither does the order of the real ones."""
-    module = build_mean_pool(LinearPatchOptions(), context(backbone))
+    module = mean_pool(backbone)
     padded = clips(2, 6, real=4)
     short = VideoBatch(padded.ids, padded.frames[:, :4].flip(1), padded.mask[:, :4], padded.times[:, :4])
     expected = module.encode(backbone, padded).vector
@@ -104,7 +109,7 @@ def test_mean_pool_ignores_padding_and_order(backbone):
 
 def test_mean_pool_of_no_frame_is_finite(backbone):
     """A clip without a real frame gives zeros, never NaN, and the score with it is 0."""
-    module = build_mean_pool(LinearPatchOptions(), context(backbone))
+    module = mean_pool(backbone)
     features = module.encode(backbone, clips(2, 3, real=0))
     assert features.vector.abs().max() == 0
     assert torch.isfinite(module.score(features, features)).all()
