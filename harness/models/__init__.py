@@ -4,6 +4,7 @@ from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
 from harness.models.loss import Loss, LossInputs
 from harness.models.temporal import BuildContext, TemporalModule
+from harness.models.text_tower import TextView
 from harness.models.tower import Attention, PatchProjection, TowerBlock, TowerView, full_attention
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Preprocess",
     "TemporalModule",
     "TextBatch",
+    "TextView",
     "Tokenizer",
     "TowerBlock",
     "TowerView",

@@ -10,7 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from harness.errors import HarnessError
 from harness.models.batch import Encoding, Features
+from harness.models.text_tower import TextView
 from harness.models.tower import TowerView
 
 
@@ -53,6 +55,14 @@ class Backbone(nn.Module):
     @abstractmethod
     def visual(self) -> TowerView:
         """The visual tower taken apart; it shares this module's parameters."""
+
+    @property
+    def text(self) -> TextView:
+        """The text tower's layers, for modules that start theirs from them."""
+        raise HarnessError(
+            f"the text tower of {self.name} cannot be taken apart",
+            "choose another backbone with --backbone; `harness list backbones` shows them",
+        )
 
     @abstractmethod
     def encode_frames(self, frames: Tensor) -> Tensor:

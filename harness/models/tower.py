@@ -67,6 +67,10 @@ class TowerView(ABC):
         """Normalised frames ``[N, 3, H, W]`` to patches ``[N, L, W]``, row-major, no positions."""
 
     @abstractmethod
+    def patch_kernel(self) -> tuple[Tensor, Tensor | None]:
+        """The linear patch projection as a convolution: weight ``[W, 3, P, P]`` and bias ``[W]``."""
+
+    @abstractmethod
     def class_token(self) -> Tensor:
         """The learned class embedding ``[W]``, without its position."""
 
@@ -90,17 +94,17 @@ class TowerView(ABC):
         normed and projected ``[N, K, D]``; ``hidden``: every token normed ``[N, K, W]``.
         """
 
-    def embed(self, frames: Tensor) -> Tensor:
+    def embed(self, frames: Tensor, projection: PatchProjection | None = None) -> Tensor:
         """Frames ``[N, 3, H, W]`` to the tokens that enter the first block ``[N, 1 + L, W]``."""
-        x = self.patches(frames) + self.patch_positions()
+        x = self.patches(frames, projection) + self.patch_positions()
         if "class_token" not in self.lacks:
             first = (self.class_token() + self.class_position()).to(x.dtype)
             x = torch.cat([first.expand(x.shape[0], 1, -1), x], dim=1)
         return self.pre_norm(x)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, projection: PatchProjection | None = None) -> Tensor:
         """The tower run plainly: frames ``[N, 3, H, W]`` to features ``[N, D]``."""
-        x = self.embed(frames)
+        x = self.embed(frames, projection)
         for block in self.blocks:
             x = block.feed_forward(block.attend(x))
         return self.read_out(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from harness import HarnessError
-from harness.models import Backbone, Features, Preprocess, Tokenizer, TowerView
+from harness.models import Backbone, Features, Preprocess, TextView, Tokenizer, TowerView
 from harness_clip import text
 from harness_clip.towers import view_of
 
@@ -51,6 +51,11 @@ class DualTower(Backbone):
         if self._view is None:
             self._view = view_of(self.clip.visual, self.name)
         return self._view
+
+    @property
+    def text(self) -> TextView:
+        """The text tower's layers, shared with this module."""
+        return text.view_of(self._text_tower, self.name)
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Normalised frames ``[N, 3, H, W]`` to projected features ``[N, D]``, not unit length."""

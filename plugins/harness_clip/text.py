@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from harness import HarnessError
+from harness import HarnessError, lazy
+from harness.models import TextView
 
 _POOLS = ("first", "last", "argmax", "eos")
 
@@ -49,6 +50,33 @@ def encode(tower: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
         x = x @ projection
     rows = torch.arange(len(tokens), device=tokens.device)
     return x, x[rows, _pooled_position(tower, tokens)]
+
+
+def view_of(tower: nn.Module, name: str) -> TextView:
+    """The layers of a text tower as data, or the reason why ``name`` cannot offer them."""
+    blocks = tower.transformer.resblocks
+    first = blocks[0]
+    lacks = {}
+    if any(not _is_plain(block) for block in blocks):
+        lacks["layers"] = f"{name} does not have CLIP's plain layers"
+    return TextView(
+        width=tower.ln_final.normalized_shape[0],
+        heads=0 if lacks else first.attn.num_heads,
+        positions=tower.positional_embedding.detach(),
+        layers=() if lacks else tuple(block.state_dict() for block in blocks),
+        activation=first.mlp.gelu,
+        lacks=lacks,
+    )
+
+
+def _is_plain(block: nn.Module) -> bool:
+    """Whether a layer is CLIP's own: torch's attention, both norms, and no layer scale."""
+    return (
+        type(block) is lazy.open_clip().transformer.ResidualAttentionBlock
+        and isinstance(block.attn, nn.MultiheadAttention)
+        and isinstance(block.ls_1, nn.Identity)
+        and isinstance(block.ls_2, nn.Identity)
+    )
 
 
 def _pooled_position(tower: nn.Module, tokens: Tensor) -> Tensor:

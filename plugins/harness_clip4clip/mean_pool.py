@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from torch.nn import functional
+from torch import Tensor
 
-from harness import Options
-from harness.models import Backbone, BuildContext, Features, TemporalModule, VideoBatch
+from harness.models import BuildContext
+from harness_clip4clip.frame_module import LooseHead, make_patches
+from harness_clip4clip.options import LinearPatchOptions
 
 
-class MeanPool(TemporalModule):
+class MeanPool(LooseHead):
     """Each frame's feature to unit length, then the mean over real frames (paper, section 3.3)."""
 
-    padding = "masked"
-
-    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
-        frames = backbone.normalise(video.frames)
-        features = backbone.encode_frames(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        weights = video.mask.unsqueeze(-1).to(features.dtype)
-        # A clip without a real frame has a zero vector, never 0/0: it scores 0 and poisons nothing.
-        unit = functional.normalize(features, dim=-1) * weights
-        pooled = unit.sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-        return Features(features, video.mask, pooled)
+    def mix(self, features: Tensor, mask: Tensor) -> Tensor:
+        return features
 
 
-def build(options: Options, context: BuildContext) -> MeanPool:
-    return MeanPool()
+def build(options: LinearPatchOptions, context: BuildContext) -> MeanPool:
+    return MeanPool(make_patches(options, context))

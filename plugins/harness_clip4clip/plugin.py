@@ -1,32 +1,102 @@
 """What CLIP4Clip adds to the harness."""
 
-from harness import MethodSpec, TemporalModuleSpec, hookimpl
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import MethodSpec, OptimizerSpec, Options, TemporalModuleSpec, hookimpl
+from harness_clip4clip import options
 
 PAPER = "CLIP4Clip, arXiv 2104.08860"
 
+# Name, the paper's name, options, what it is.
+_HEADS: tuple[tuple[str, str, type[Options], str], ...] = (
+    (
+        "mean_pool",
+        "meanP",
+        options.LinearPatchOptions,
+        "mean of the unit-length frame features; sees no order",
+    ),
+    (
+        "seq_lstm",
+        "seqLSTM",
+        options.LinearPatchOptions,
+        "an LSTM over the frame features before their mean",
+    ),
+    (
+        "seq_transformer",
+        "seqTransf",
+        options.SeqTransformerOptions,
+        "a transformer over the frame features before their mean, started from CLIP's text layers",
+    ),
+    (
+        "tight_transformer",
+        "tightTransf",
+        options.TightTransformerOptions,
+        "a cross-encoder of a text and a clip's frames; scores pair by pair",
+    ),
+)
+
+# Name, aliases, recipe, what it is.
+_METHODS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    (
+        "clip4clip_meanp",
+        ("clip4clip", "clip4clip_meanP"),
+        "meanp",
+        "CLIP4Clip with the parameter-free mean-pooling head",
+    ),
+    ("clip4clip_seqlstm", ("clip4clip_seqLSTM",), "seqlstm", "CLIP4Clip with an LSTM over the frames"),
+    (
+        "clip4clip_seqtransf",
+        ("clip4clip_seqTransf",),
+        "seqtransf",
+        "CLIP4Clip with a transformer over the frames",
+    ),
+    (
+        "clip4clip_tighttransf",
+        ("clip4clip_tightTransf",),
+        "tighttransf",
+        "CLIP4Clip with a cross-encoder over text and frames",
+    ),
+)
+
 
 @hookimpl
-def harness_temporal_modules():
-    return [
-        TemporalModuleSpec(
-            name="mean_pool",
-            aliases=("meanP",),
-            summary="mean of the unit-length frame features; sees no order",
-            factory="harness_clip4clip.mean_pool:build",
+def harness_temporal_modules() -> Iterable[TemporalModuleSpec]:
+    """The four heads of the paper."""
+    for name, alias, schema, summary in _HEADS:
+        yield TemporalModuleSpec(
+            name=name,
+            aliases=(alias,),
+            summary=summary,
+            factory=f"harness_clip4clip.{name}:build",
+            options=schema,
             paper=PAPER,
         )
-    ]
 
 
 @hookimpl
-def harness_methods():
-    return [
-        MethodSpec(
-            name="clip4clip_meanp",
-            aliases=("clip4clip", "clip4clip_meanP"),
-            summary="CLIP4Clip with the parameter-free mean-pooling head",
-            recipe="harness_clip4clip:recipes/meanp.yaml",
+def harness_optimizers() -> Iterable[OptimizerSpec]:
+    """The reference's update rule."""
+    yield OptimizerSpec(
+        name="bert_adam",
+        aliases=("BertAdam",),
+        summary="Adam without bias correction, each tensor's gradient clipped by itself",
+        factory="harness_clip4clip.bert_adam:build",
+        options=options.BertAdamOptions,
+        paper=PAPER,
+    )
+
+
+@hookimpl
+def harness_methods() -> Iterable[MethodSpec]:
+    """One method per head."""
+    for name, aliases, recipe, summary in _METHODS:
+        yield MethodSpec(
+            name=name,
+            aliases=aliases,
+            summary=summary,
+            recipe=f"harness_clip4clip:recipes/{recipe}.yaml",
             paper=PAPER,
             licence="reference code: MIT",
         )
-    ]

@@ -52,6 +52,9 @@ class OpenClipViT(TowerView):
             return projection(frames)
         return self._visual.conv1(frames).flatten(2).transpose(1, 2)
 
+    def patch_kernel(self) -> tuple[Tensor, Tensor | None]:
+        return self._visual.conv1.weight, self._visual.conv1.bias
+
     def class_token(self) -> Tensor:
         return self._visual.class_embedding
 

@@ -37,6 +37,9 @@ class TimmTrunk(TowerView):
             return embed.norm(projection(frames))
         return embed.norm(embed.proj(frames).flatten(2).transpose(1, 2))
 
+    def patch_kernel(self) -> tuple[Tensor, Tensor | None]:
+        return self._trunk.patch_embed.proj.weight, self._trunk.patch_embed.proj.bias
+
     def class_token(self) -> Tensor:
         self.require("class_token", "this temporal module")
         return self._trunk.cls_token[0, 0]

@@ -1,0 +1,39 @@
+"""What a recipe may set on CLIP4Clip's heads and optimizer. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from harness import Options
+
+_Layers = Annotated[int, Meta(ge=1)]
+
+
+class LinearPatchOptions(Options):
+    """``linear_patch``: whether a patch is projected from its own frame or from three."""
+
+    linear_patch: Literal["2d", "3d"] = "2d"
+
+
+class SeqTransformerOptions(LinearPatchOptions):
+    """``layers`` of the temporal transformer (the reference's ``cross_num_hidden_layers``)."""
+
+    layers: _Layers = 4
+
+
+class TightTransformerOptions(LinearPatchOptions):
+    """``layers`` and ``heads`` (0: the text tower's) of the cross-encoder, and ``dropout`` of its input."""
+
+    layers: _Layers = 4
+    heads: Annotated[int, Meta(ge=0)] = 0
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+
+
+class BertAdamOptions(Options):
+    """``max_grad_norm`` clips each tensor's gradient by itself (0: not)."""
+
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    max_grad_norm: Annotated[float, Meta(ge=0)] = 1.0
