@@ -192,7 +192,9 @@ def test_an_error_in_a_worker(place):
 @pytest.mark.slow
 def test_interrupted(place):
     """Ctrl-C ends the run within half a minute, with an error code and nothing left running."""
-    process = place.start(*METHOD, "--workers", "2", "--runs", "stopped")
+    # Long enough not to end by itself meanwhile: an interrupt of what is done already comes to nothing.
+    long = ("--set", "train.epochs=300")
+    process = place.start(*METHOD, *long, "--workers", "2", "--runs", "stopped")
     wait_until(lambda: len(place.log("stopped")) >= 2, process)
     below = descendants(process.pid)
     asked = time.monotonic()
