@@ -1,11 +1,11 @@
 """JSON in all its dialects, recognised by their keys.
 
-Tables:  ``{"videos": [...], "sentences": [{"video_id", "caption"}]}`` (MSR-VTT),
-         ``{"annotations": [{"image_id", "caption"}]}`` (COCO, the Oxford copy of MSR-VTT)
+Tables:  ``{"videos": [...], "sentences": [{"video_id", "caption"}]}``,
+         ``{"annotations": [{"image_id", "caption"}]}`` (COCO)
 Records: a list, or one object per line, of ``{"video_id" | "video" | "clip_id" | ...: name,
          "desc" | "caption" | "description" | "text" | ...: a text or a list of texts}``
-Mapping: ``{name: text | [texts] | [[words]]}``, or ``{name: {"duration", "sentences"}}``
-         (ActivityNet Captions), or with another key of a text in place of ``sentences``
+Mapping: ``{name: text | [texts] | [[words]]}``, or ``{name: {"duration", "sentences"}}``,
+         or with another key of a text in place of ``sentences``
 List:    ``[name, ...]``
 """
 

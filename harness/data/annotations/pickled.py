@@ -1,7 +1,7 @@
 """Pickles of plain containers, read so that they can run no code.
 
-Two are in circulation: MSVD's ``raw-captions.pkl`` (id to lists of words) and, in the Oxford copy
-of MSR-VTT, the place of each test video's caption (id to number).
+Two kinds are in circulation: from id to lists of words, and from id to the number of the one caption
+that counts.
 """
 
 from __future__ import annotations

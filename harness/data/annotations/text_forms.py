@@ -1,4 +1,4 @@
-"""Plain text: csv with a header, LSMDC's six tab-separated fields, and lists of one name per line."""
+"""Plain text: csv with a header, six tab-separated fields of film clips, and lists of one name per line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.data.annotations.rows import (
 )
 from harness.errors import HarnessError
 
-#: clip id, start and end aligned, start and end extracted, sentence (LSMDC's annotation files)
+#: clip id, start and end aligned, start and end extracted, sentence
 _FILM_FIELDS = 6
 
 #: The columns that are read, by lower-case name: spreadsheets begin a header with a capital letter.
