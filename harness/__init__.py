@@ -9,6 +9,7 @@ from harness.errors import HarnessError
 from harness.hookspecs import API_VERSION, hookimpl
 from harness.specs import (
     BackboneSpec,
+    CheckpointFormatSpec,
     DatasetSpec,
     LossSpec,
     MethodSpec,
@@ -16,6 +17,8 @@ from harness.specs import (
     Options,
     PostprocessorSpec,
     ProtocolSpec,
+    PublishedResultsSpec,
+    ScheduleSpec,
     TaskSpec,
     TemporalModuleSpec,
 )
@@ -25,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "API_VERSION",
     "BackboneSpec",
+    "CheckpointFormatSpec",
     "DatasetSpec",
     "HarnessError",
     "LossSpec",
@@ -33,6 +37,8 @@ __all__ = [
     "Options",
     "PostprocessorSpec",
     "ProtocolSpec",
+    "PublishedResultsSpec",
+    "ScheduleSpec",
     "TaskSpec",
     "TemporalModuleSpec",
     "hookimpl",

@@ -43,6 +43,16 @@ def harness_optimizers() -> Iterable[specs.OptimizerSpec]:
 
 
 @hookspec
+def harness_schedules() -> Iterable[specs.ScheduleSpec]:
+    """Learning rates over time. Called once, when a command first looks up a name."""
+
+
+@hookspec
+def harness_checkpoint_formats() -> Iterable[specs.CheckpointFormatSpec]:
+    """Layouts of weights files. Called once, when a command first looks up a name."""
+
+
+@hookspec
 def harness_datasets() -> Iterable[specs.DatasetSpec]:
     """Data sets with their protocols. Called once, when a command first looks up a name."""
 
@@ -60,6 +70,12 @@ def harness_postprocessors() -> Iterable[specs.PostprocessorSpec]:
 @hookspec
 def harness_methods() -> Iterable[specs.MethodSpec]:
     """Methods: named recipes. Called once, when a command first looks up a name."""
+
+
+@hookspec
+def harness_published_results() -> Iterable[specs.PublishedResultsSpec]:
+    """Results from the literature, to stand beside measured ones. Called once; `harness leaderboard`
+    reads the files behind them."""
 
 
 @hookspec

@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.plugins import KINDS, Registry, singular
-from harness.specs import DatasetSpec, MethodSpec
+from harness.specs import DatasetSpec, MethodSpec, PublishedResultsSpec
 
 
 def listing(registry: Registry, kind: str | None) -> str:
@@ -76,6 +76,9 @@ def _describe(
     if isinstance(spec, MethodSpec):
         facts.append(("recipe", spec.recipe))
         facts += [(f"recipe for {name}", resource) for name, resource in sorted(spec.recipes.items())]
+        facts += [(f"--recipe {name}", resource) for name, resource in sorted(spec.variants.items())]
+    elif isinstance(spec, PublishedResultsSpec):
+        facts.append(("rows", spec.rows))
     else:
         defaults = {field.name: field for field in msgspec.structs.fields(spec.options)}
         facts += [("option", f"{name} = {_shown(_default(field))}") for name, field in defaults.items()]

@@ -30,8 +30,11 @@ KINDS: dict[str, tuple[str, type]] = {
     "temporal modules": ("harness_temporal_modules", specs.TemporalModuleSpec),
     "losses": ("harness_losses", specs.LossSpec),
     "optimizers": ("harness_optimizers", specs.OptimizerSpec),
+    "schedules": ("harness_schedules", specs.ScheduleSpec),
+    "checkpoint formats": ("harness_checkpoint_formats", specs.CheckpointFormatSpec),
     "tasks": ("harness_tasks", specs.TaskSpec),
     "postprocessors": ("harness_postprocessors", specs.PostprocessorSpec),
+    "published results": ("harness_published_results", specs.PublishedResultsSpec),
 }
 
 

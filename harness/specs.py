@@ -73,6 +73,40 @@ class OptimizerSpec(ComponentSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleSpec(ComponentSpec):
+    """A learning rate over time; ``factory(options) -> callable``.
+
+    Called with ``step`` (from 0) and ``total`` steps of a stage, it returns the factor on the base
+    rate for that update.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointFormatSpec(ComponentSpec):
+    """A layout of weights files; ``factory(options) -> harness.models.CheckpointFormat``.
+
+    `harness run --init-from` and `harness evaluate` ask every format whether a file is its own,
+    `harness export --to NAME` writes one.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedResultsSpec:
+    """Results from the literature; ``rows`` is a YAML file, ``"package:path.yaml"``.
+
+    :mod:`harness.results.published` says what may stand in it. ``name`` names the set: by
+    convention the paper's method.
+    """
+
+    name: str
+    summary: str
+    rows: str
+    aliases: tuple[str, ...] = ()
+    paper: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostprocessorSpec(ComponentSpec):
     """A change of test scores that uses more than the pair itself, such as dual softmax.
 
@@ -138,7 +172,8 @@ class DatasetSpec(ComponentSpec):
 class MethodSpec:
     """A method is data: a recipe, and where needed another recipe for a data set.
 
-    ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``.
+    ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``, and so
+    are those of ``variants``: recipes by name that a user may lay over it, ``--recipe NAME``.
     ``offers`` says what the assembled model can do, matched with a task's ``needs``.
     """
 
@@ -146,6 +181,7 @@ class MethodSpec:
     summary: str
     recipe: str
     recipes: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     offers: tuple[str, ...] = ("score",)
     paper: str = ""

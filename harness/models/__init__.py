@@ -2,6 +2,7 @@
 
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
+from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.loss import Loss, LossInputs
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.models.text_tower import TextView
@@ -12,6 +13,7 @@ __all__ = [
     "Backbone",
     "Batch",
     "BuildContext",
+    "CheckpointFormat",
     "Encoding",
     "Features",
     "Loss",
