@@ -25,6 +25,11 @@ _SCORING = options_of(
 @RECIPE
 @_SCORING
 @PLACES
+@click.option(
+    "--zero-shot",
+    is_flag=True,
+    help="Train on nothing of the data set: stages on other data stay, the rest is left out.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
 @click.option(
     "--checkpoint-every",

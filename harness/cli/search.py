@@ -18,7 +18,7 @@ _SEARCH = options_of(
     click.option("--picture", type=Path, default=None, metavar="FILE", help="Also draw frames of the videos found, into a .png or .jpg."),
     click.option("--method", default="", metavar="NAME", help="The method of a checkpoint FILE (a run folder knows its own)."),
     click.option("--backbone", default="", metavar="NAME", help="The image-text tower of a checkpoint FILE, where it is not the method's own."),
-    click.option("--recipe", "recipe_file", default="", metavar="FILE", help="A recipe laid over the model's own."),
+    click.option("--recipe", "recipes", multiple=True, metavar="FILE|NAME", help="A recipe laid over the model's own: a file, or a variant of its method; may be given often."),
     click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one recipe value; may be given often."),
     click.option("--cache/--no-cache", "use_cache", default=True, show_default=True, help="Keep decoded frames on disk."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."),
@@ -36,7 +36,7 @@ def search(
     picture,
     method,
     backbone,
-    recipe_file,
+    recipes,
     settings,
     use_cache,
     as_json,
@@ -56,7 +56,7 @@ def search(
         contact_sheet.check_picture(picture)
     finished = find_finished(checkpoint, method, registry())
     request = Request(
-        method=finished.method, dataset="", backbone=backbone, recipe_file=recipe_file, settings=settings
+        method=finished.method, dataset="", backbone=backbone, recipes=recipes, settings=settings
     )
     recipe = finished.recipe(request, registry())
     found = engine.search(

@@ -43,12 +43,12 @@ PLACES = options_of(
 
 #: What decides which clips are read, and how.
 CLIPS = options_of(
-    click.option("--data-root", metavar="DIR", help="Folder of the data set. Else HARNESS_DATA/<dataset>, else the config file."),
+    click.option("--data-root", "data_roots", multiple=True, metavar="[NAME=]DIR", help="Folder of the data set, with its name for another one that a stage trains on. Else HARNESS_DATA/<dataset>, else the config file."),
     click.option("--annotations", default="", metavar="DIR", help="Folder of the annotation files, where they lie apart from the videos."),
     click.option("--backbone", default="", metavar="NAME", help="Another image-text tower."),
     click.option("--weights", default="", metavar="FILE", help="Local weights for the backbone."),
     click.option("--protocol", default="", metavar="NAME", help="Another protocol of the data set."),
-    click.option("--recipe", "recipe_file", default="", metavar="FILE", help="A recipe laid over the method's own."),
+    click.option("--recipe", "recipes", multiple=True, metavar="FILE|NAME", help="A recipe laid over the method's own: a file, or one of its variants (`harness describe METHOD`); may be given often."),
     click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one recipe value; may be given often."),
 )  # fmt: skip
 

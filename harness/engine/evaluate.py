@@ -41,7 +41,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     data = msgspec.to_builtins(own.data)
     if trained_on.dataset != plan.dataset:
         data.update(train_split="", protocol="", options=dict(plan.recipe.data.options))
-    elif (request.annotations or request.data_root) and "annotations" in plan.recipe.data.options:
+    elif (request.annotations or request.data_roots) and "annotations" in plan.recipe.data.options:
         # Another place has annotation files of its own.
         data["options"]["annotations"] = plan.recipe.data.options["annotations"]
     if request.protocol:
@@ -50,8 +50,9 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     data["train_split"] = data["train_split"] or plan.protocol.train
     layers.lay({**msgspec.to_builtins(own), "data": data}, {})
     layers.lay({"evaluation": msgspec.to_builtins(plan.recipe.evaluation)}, {})
-    if request.recipe_file:
-        read_layer(layers, request.recipe_file)
+    method, _ = registry.find("methods", plan.method)
+    for given in request.recipes:
+        read_layer(layers, method.variants.get(given, given), variants=method.variants)
     for assignment in request.settings:
         layers.set(assignment)
     recipe = resolve(layers, registry, dataset)
@@ -62,5 +63,6 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         pretraining=trained_on.pretraining,
         weights_sha256=trained_on.weights_sha256,
         train_texts=trained_on.train_texts,
+        sources=trained_on.sources,
         versions=versions_of(plan.method, recipe, plan.dataset, plan.task, registry),
     )

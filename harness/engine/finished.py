@@ -36,7 +36,7 @@ class Finished:
             refuse_backbone(request)
             layers = Layers()
             layers.lay(msgspec.to_builtins(self.trained_on.recipe), {})
-        lay_request(layers, request)
+        lay_request(layers, request, registry.find("methods", self.method)[0])
         return resolve(layers, registry)
 
 

@@ -18,7 +18,7 @@ from harness.errors import HarnessError
 from harness.models.assembly import VideoTextModel, build_model
 from harness.models.backbone import Preprocess
 from harness.plan.opening import dataset_at
-from harness.plan.plan import RunPlan
+from harness.plan.plan import RunPlan, StageData
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
 
@@ -28,6 +28,11 @@ def open_dataset(plan: RunPlan, components: Registry) -> Dataset:
     return dataset_at(Path(plan.data_root), plan.dataset, plan.recipe.data.options, components)
 
 
+def open_source(source: StageData, components: Registry) -> Dataset:
+    """The data set of a stage that does not train on the run's own."""
+    return dataset_at(Path(source.data_root), source.dataset, source.options, components)
+
+
 def new_model(
     recipe: Recipe,
     components: Registry,
@@ -35,9 +40,19 @@ def new_model(
     weights: Path | None = None,
     load: bool = True,
 ) -> VideoTextModel:
-    """As :func:`build_model`, on a device, and in double precision where a stage asks for that."""
+    """As :func:`build_model`, on a device, and in the number types that the stages train it in."""
     model = build_model(recipe, components, weights, load)
-    if any(stage.precision == "fp64" for stage in recipe.stages.values()):
+    wanted = {stage.precision for stage in recipe.stages.values()}
+    if "reference_fp16" in wanted:
+        if len(wanted) > 1:
+            raise HarnessError(
+                f"train.precision reference_fp16 holds weights in half precision, and another stage wants "
+                f"{', '.join(sorted(wanted - {'reference_fp16'}))}",
+                "give all stages one precision: --set train.precision=...",
+            )
+        model.backbone.hold_in_half()
+        model.temporal.hold_in_half()
+    elif "fp64" in wanted:
         model.double()
     return model.to(device)
 

@@ -1,9 +1,9 @@
-"""Parameter groups, the learning rate over a stage, and gradient clipping."""
+"""What is trained, parameter groups, and gradient clipping."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,15 +12,25 @@ from torch import nn
 
 from harness.errors import HarnessError
 from harness.models.assembly import build_optimizer
-from harness.plan.schema import Group, Schedule, Stage
+from harness.plan.schema import Group, Stage
 from harness.plugins import Registry
 
 
-def freeze(model: nn.Module, patterns: Sequence[str]) -> list[tuple[str, nn.Parameter]]:
-    """Leave only matching parameters trainable; returns them by name."""
+def freeze(
+    model: nn.Module,
+    patterns: Sequence[str],
+    layers: int = -1,
+    depth_of: Callable[[str], int | None] | None = None,
+) -> list[tuple[str, nn.Parameter]]:
+    """Leave only matching parameters trainable; returns them by name.
+
+    With ``layers`` 0 or more, those whose ``depth_of`` their name is at most that are frozen too
+    (see :meth:`harness.models.Backbone.depth`; None: no layer of a tower).
+    """
     chosen = []
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_matches(name, patterns))
+        depth = depth_of(name) if layers >= 0 and depth_of else None
+        parameter.requires_grad_(_matches(name, patterns) and (depth is None or depth > layers))
         if parameter.requires_grad:
             chosen.append((name, parameter))
     if not chosen:
@@ -34,13 +44,13 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[tuple[str, nn.Para
 def make_optimizer(
     stage: Stage, parameters: Sequence[tuple[str, nn.Parameter]], registry: Registry
 ) -> torch.optim.Optimizer:
-    """One torch group per (recipe group, decay) pair; ``base_lr`` keeps its rate at scale one."""
+    """One torch group per rate and decay; ``base_lr`` keeps its rate where the schedule is at one."""
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     used: set[int] = set()
     for name, parameter in parameters:
         index, group = _group_of(name, stage.groups)
         used.add(index)
-        lr = stage.lr * group.lr_scale
+        lr = stage.lr if group.lr is None else group.lr
         decay = stage.weight_decay if group.weight_decay is None else group.weight_decay
         if _matches(name, stage.no_decay) or (parameter.ndim < 2 and not stage.decay_vectors):
             decay = 0.0
@@ -58,27 +68,14 @@ def make_optimizer(
     return build_optimizer(stage.optimizer, list(groups.values()), registry)
 
 
-def learning_rate(schedule: Schedule, step: int, total: int) -> float:
-    """The factor on the base rate for update ``step`` (from 0) of ``total``.
-
-    Linear warm-up over ``warmup * total`` steps, then a half cosine, a line to zero, or nothing.
-    """
-    warm = int(schedule.warmup * total)
-    if step < warm:
-        return (step + 1) / warm
-    progress = (step - warm) / (total - warm)  # below 1: the last update still moves something
-    if schedule.name == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    return 1 - progress if schedule.name == "linear" else 1.0
-
-
 def clip_gradients(parameters: Sequence[tuple[str, nn.Parameter]], limit: float, where: str) -> float:
     """Scale the gradients to a global norm of at most ``limit`` (0: leave them); returns the norm.
 
     A gradient that is not finite is an error that names its parameter.
     """
     grads = [p.grad for _, p in parameters if p.grad is not None]
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))))
+    norms = [norm.float() if norm.dtype == torch.float16 else norm for norm in torch._foreach_norm(grads)]
+    norm = float(torch.linalg.vector_norm(torch.stack(norms)))
     if not math.isfinite(norm):
         bad = next(n for n, p in parameters if p.grad is not None and not torch.isfinite(p.grad).all())
         raise HarnessError(

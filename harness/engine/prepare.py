@@ -14,9 +14,9 @@ from harness.data import Clip, Dataset
 from harness.data.cache import jpeg
 from harness.data.reader import CacheStatus, ClipReader
 from harness.data.video import DamagedClip
-from harness.engine.loading import make_batches
+from harness.engine.loading import make_batches, open_source
 from harness.engine.progress import meter, say
-from harness.engine.run import check_splits, open_prepared
+from harness.engine.run import check_run, open_prepared
 from harness.errors import HarnessError
 from harness.models.assembly import build_model
 from harness.plan.plan import RunPlan
@@ -64,7 +64,7 @@ def prepare(plan: RunPlan, registry: Registry, jobs: int) -> list[Prepared]:
     """
     assert plan.use_cache, "only a run can do without the cache"
     dataset = open_prepared(plan, registry)
-    check_splits(plan, dataset, [plan.protocol.train, plan.protocol.test])
+    check_run(plan, dataset, registry)
     parts = _parts(plan, dataset, registry)
     _check_space(parts, jobs)
     return [_fill(part, jobs) for part in parts]
@@ -93,12 +93,16 @@ def size_text(size: float) -> str:
 
 
 def _parts(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[Part]:
-    """Both splits with what the cache holds of them; each kind of clip is counted once."""
+    """All splits with what the cache holds of them; each kind of clip is counted once."""
     batches = make_batches(plan, build_model(plan.recipe, registry, load=False), 1)
-    readers = {plan.protocol.train: batches.train_frames.reader, plan.protocol.test: batches.frames.reader}
+    train, test = batches.train_frames.reader, batches.frames.reader
+    splits = {plan.protocol.train: (train, dataset.clips(plan.protocol.train))} if plan.own_stages else {}
+    splits[plan.protocol.test] = (test, dataset.clips(plan.protocol.test))
+    for source in plan.sources.values():
+        clips = open_source(source, registry).clips(source.split)
+        splits[f"{source.dataset}/{source.split}"] = (train, clips)
     parts = []
-    for split, reader in readers.items():
-        clips = dataset.clips(split)
+    for split, (reader, clips) in splits.items():
         present = tuple(clip for clip in clips if clip.path is not None)
         missing = tuple(clip.id for clip in clips if clip.path is None)
         with meter(f"checking {split} clips in the cache", len(present)) as shown:

@@ -29,8 +29,8 @@ def make_record(
     """Describe a run. ``trained_on`` is the plan that an evaluated checkpoint was trained by."""
     recipe, training = plan.recipe, outcome.training
     source = trained_on or plan
-    trained = training is not None or trained_on is not None
-    last = next(reversed(source.recipe.stages.values()))
+    foreign = trained_on is None and outcome.foreign  # nobody knows its training
+    last = next((source.recipe.stages[name] for name in reversed(source.own_stages)), None)
     seconds = training.seconds if training else None
     commit, dirty = _commit()
     on_gpu = seconds is not None and outcome.device not in ("", platform.processor(), platform.machine())
@@ -40,8 +40,8 @@ def make_record(
         task=plan.task,
         protocol=outcome.protocol,
         postprocess=describe_component(recipe.evaluation.postprocess, "postprocessors", registry),
-        train_split=_train_split(plan, source) if trained else "unknown",
-        selection=recipe.evaluation.selection if trained else "unknown",
+        train_split="unknown" if foreign else _train_split(plan, source),
+        selection="unknown" if foreign else recipe.evaluation.selection,
         metrics=outcome.metrics,
         queries=outcome.queries,
         missing=Missing(
@@ -56,7 +56,7 @@ def make_record(
         frames=recipe.data.frames,
         resolution=outcome.resolution,
         text_length=recipe.data.text_length,
-        batch_size=training.batch_size if training else last.batch_size if trained else None,
+        batch_size=training.batch_size if training else last.batch_size if last and not foreign else None,
         world_size=outcome.world_size,
         train_seconds=round(seconds, 1) if seconds is not None else None,
         gpu_hours=round(training.worker_seconds / 3600, 3) if training and on_gpu else None,
@@ -85,7 +85,10 @@ def make_record(
 
 
 def _train_split(plan: RunPlan, source: RunPlan) -> str:
-    """The training split, with its data set where that is another one than the test's."""
+    """The training split, with its data set where that is another one than the test's; ``none`` where
+    the model was not trained on a data set of its own."""
+    if not source.own_stages:
+        return "none"
     split = source.protocol.train
     return split if source.dataset == plan.dataset else f"{source.dataset}/{split}"
 

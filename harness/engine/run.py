@@ -14,12 +14,19 @@ import msgspec
 
 from harness import places
 from harness.data import Dataset
+from harness.data.dataset import SplitReport
 from harness.engine import checkpoint
 from harness.engine.execute import check_workers, execute, here
-from harness.engine.loading import open_dataset
+from harness.engine.loading import open_dataset, open_source
 from harness.engine.progress import meters, say
 from harness.engine.provenance import make_record
-from harness.engine.shown import refuse_leak, refuse_leak_of, with_training_data, write_clips
+from harness.engine.shown import (
+    refuse_leak,
+    refuse_leak_of,
+    training_clips,
+    with_training_data,
+    write_clips,
+)
 from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
 from harness.plan.plan import RunPlan
@@ -58,11 +65,11 @@ def run(
     """
     check_workers(workers)
     dataset = open_prepared(plan, registry)
-    plan = prepared_plan(plan, dataset)
-    check_splits(plan, dataset, [plan.protocol.train, plan.protocol.test])
+    plan = prepared_plan(plan, dataset, registry)
+    check_run(plan, dataset, registry)
     weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
-        write_clips(folder, plan, dataset)
+        write_clips(folder, plan, dataset, registry)
         registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
         job = Job(
             plan=plan,
@@ -106,35 +113,42 @@ def evaluate(
 def open_prepared(plan: RunPlan, registry: Registry) -> Dataset:
     """The plan's data set, its files made where it makes them itself."""
     dataset = open_dataset(plan, registry)
-    spec, _ = registry.find("datasets", plan.dataset)
-    if spec.generated:
-        with meters() as progress:
-            dataset.prepare(progress)
+    for name, opened in [
+        (plan.dataset, dataset),
+        *((source.dataset, open_source(source, registry)) for source in plan.sources.values()),
+    ]:
+        if registry.find("datasets", name)[0].generated:
+            with meters() as progress:
+                opened.prepare(progress)
     return dataset
 
 
-def prepared_plan(plan: RunPlan, dataset: Dataset) -> RunPlan:
+def prepared_plan(plan: RunPlan, dataset: Dataset, registry: Registry) -> RunPlan:
     """The plan as it is run, with the identity of its training data; refused where it tests on them."""
-    split = plan.protocol.train
-    refuse_leak(plan, dataset, [clip.id for clip in dataset.clips(split)], split)
-    return with_training_data(plan, dataset)
+    refuse_leak(plan, dataset, training_clips(plan, dataset, registry))
+    return with_training_data(plan, dataset, registry)
+
+
+def check_run(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
+    """:func:`check_splits` of all that a run reads."""
+    check_splits(plan, dataset, [*([plan.protocol.train] if plan.own_stages else []), plan.protocol.test])
+    for source in plan.sources.values():
+        check_split(source.dataset, source.data_root, open_source(source, registry), source.split)
+
+
+def check_split(name: str, root: str, dataset: Dataset, split: str) -> None:
+    """Say what is missing of one split; one without a single video is an error."""
+    report = dataset.check([split])
+    _check_found(name, root, split, report.splits[split])
+    for note in report.notes:
+        say(f"{name}: {note}")
 
 
 def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None:
     """Say what is missing before any work; a split without a single video is an error."""
     report = dataset.check(splits)
     for split in splits:
-        found = report.splits[split]
-        if not found.found:
-            raise HarnessError(
-                f"no video of split '{split}' of '{plan.dataset}' was found under {plan.data_root}",
-                "check --data-root; videos are matched by the stem of their file names, such as "
-                f"{next(iter(found.missing), 'NAME')}.mp4, anywhere below it",
-            )
-        if found.missing:
-            names = ", ".join(found.missing[:3])
-            more = ", ..." if len(found.missing) > 3 else ""
-            say(f"{plan.dataset}/{split}: {len(found.missing)} videos missing ({names}{more})")
+        _check_found(plan.dataset, plan.data_root, split, report.splits[split])
     for note in report.notes:
         say(f"{plan.dataset}: {note}")
     gallery = report.splits[plan.protocol.test].clips
@@ -143,6 +157,19 @@ def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None
             f"{plan.dataset}/{plan.protocol.name} has {plan.protocol.n_gallery} clips where it is complete, "
             f"these annotations name {gallery}: the row stands in a table of its own"
         )
+
+
+def _check_found(name: str, root: str, split: str, found: SplitReport) -> None:
+    if not found.found:
+        raise HarnessError(
+            f"no video of split '{split}' of '{name}' was found under {root}",
+            "check --data-root; videos are matched by the stem of their file names, such as "
+            f"{next(iter(found.missing), 'NAME')}.mp4, anywhere below it",
+        )
+    if found.missing:
+        names = ", ".join(found.missing[:3])
+        more = ", ..." if len(found.missing) > 3 else ""
+        say(f"{name}/{split}: {len(found.missing)} videos missing ({names}{more})")
 
 
 def pretrained_folder(plan: RunPlan) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from harness.data import Dataset
+from harness.engine.loading import open_source
 from harness.errors import HarnessError
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
@@ -18,20 +19,46 @@ from harness.results.record import write_atomically
 CLIPS = "training_clips.json"
 
 
-def with_training_data(plan: RunPlan, dataset: Dataset) -> RunPlan:
+def _identity(dataset: Dataset, split: str) -> str:
+    texts = [(caption.id, caption.text, caption.clip_id) for caption in dataset.captions(split)]
+    return texts_hash(texts, [clip.id for clip in dataset.clips(split)])
+
+
+def with_training_data(plan: RunPlan, dataset: Dataset, registry: Registry) -> RunPlan:
     """The plan with the identity of its training clips and texts, as far as annotations tell.
 
     Two collections in the same place, or a miniature and the whole of a benchmark, are then two runs.
     """
-    split = plan.protocol.train
-    texts = [(caption.id, caption.text, caption.clip_id) for caption in dataset.captions(split)]
-    found = texts_hash(texts, [clip.id for clip in dataset.clips(split)])
-    return msgspec.structs.replace(plan, train_texts=found)
+    found = _identity(dataset, plan.protocol.train) if plan.own_stages else ""
+    sources = {
+        stage: msgspec.structs.replace(
+            source, train_texts=_identity(open_source(source, registry), source.split)
+        )
+        for stage, source in plan.sources.items()
+    }
+    return msgspec.structs.replace(plan, train_texts=found, sources=sources)
 
 
-def write_clips(folder: Path, plan: RunPlan, dataset: Dataset) -> None:
+def training_clips(plan: RunPlan, dataset: Dataset, registry: Registry) -> dict[str, str]:
+    """The clips of the run's own data set that it trains on, each with its split, also where a stage
+    reads another of its splits. Ids of another data set, or folder where ids are local, say nothing."""
+    found = {}
+    spec, _ = registry.find("datasets", plan.dataset)
+    for source in plan.sources.values():
+        elsewhere = spec.local_ids and source.data_root != plan.data_root
+        if source.dataset == plan.dataset and not elsewhere:
+            found.update(
+                (clip.id, source.split) for clip in open_source(source, registry).clips(source.split)
+            )
+    if plan.own_stages:
+        split = plan.protocol.train
+        found.update((clip.id, split) for clip in dataset.clips(split))
+    return found
+
+
+def write_clips(folder: Path, plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
     """Keep the ids of the training clips: annotation files may be gone when the model is tested."""
-    ids = [clip.id for clip in dataset.clips(plan.protocol.train)]
+    ids = list(training_clips(plan, dataset, registry))
     write_atomically(folder / CLIPS, msgspec.json.encode(ids).decode() + "\n")
 
 
@@ -56,16 +83,18 @@ def refuse_leak_of(
     spec, _ = registry.find("datasets", plan.dataset)
     elsewhere = spec.local_ids and trained_on.data_root != plan.data_root
     if trained_on.dataset == plan.dataset and not elsewhere:
-        refuse_leak(plan, dataset, read_clips(run), trained_on.protocol.train)
+        refuse_leak(plan, dataset, dict.fromkeys(read_clips(run), trained_on.protocol.train))
 
 
-def refuse_leak(plan: RunPlan, dataset: Dataset, clips: Collection[str], split: str) -> None:
-    """Published splits of one data set overlap: a model must not be tested on what it was shown."""
-    shown = set(clips)
+def refuse_leak(plan: RunPlan, dataset: Dataset, shown: Mapping[str, str]) -> None:
+    """Published splits of one data set overlap: a model must not be tested on what it was shown.
+
+    ``shown`` are the clips that it was trained on, each with its split.
+    """
     known = [clip.id for clip in dataset.clips(plan.protocol.test) if clip.id in shown]
     if known:
         raise HarnessError(
             f"{len(known)} of the test clips of {plan.dataset}/{plan.protocol.test} are training clips of "
-            f"{split}, such as {known[0]}",
+            f"{shown[known[0]]}, such as {known[0]}",
             "train on the split that belongs to this protocol (see `harness describe` of the data set)",
         )

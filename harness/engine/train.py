@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from torch import Tensor, nn
 
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, epoch_order, prefetched
-from harness.engine.optimisation import clip_gradients, freeze, learning_rate, make_optimizer
+from harness.engine.optimisation import clip_gradients, freeze, make_optimizer
 from harness.engine.progress import meter
 from harness.engine.randomness import key
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
 from harness.models import Batch, Features, Loss, LossInputs
-from harness.models.assembly import VideoTextModel, build_loss
+from harness.models.assembly import VideoTextModel, build_loss, build_schedule
 from harness.plan.schema import Recipe, Stage
 from harness.plugins import Registry
 
@@ -31,6 +32,7 @@ class Progress:
 
     ``steps`` are those done so far in all stages, ``seconds`` what they took by the clock, waiting
     for data and writing checkpoints included; ``worker_seconds`` is its sum over the workers.
+    ``damaged`` names, by stage, the clips that could not be read, with the reason.
     """
 
     stage: int = 0
@@ -39,16 +41,16 @@ class Progress:
     steps: int = 0
     seconds: float = 0.0
     worker_seconds: float = 0.0
-    damaged: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass
 class Trainer:
-    """Everything that the loop needs and that does not change during a run."""
+    """Everything that the loop needs and that does not change during a run; ``samples`` by stage."""
 
     model: VideoTextModel
     recipe: Recipe
-    samples: Sequence[Sample]
+    samples: Mapping[str, Sequence[Sample]]
     batches: Batches
     workers: Workers
     registry: Registry
@@ -80,33 +82,34 @@ class Trainer:
         if stage.precision == "fp64":
             loss.double()
         whole = nn.ModuleDict({"model": self.model, "loss": loss})
-        parameters = [
-            (n.removeprefix("model."), p) for n, p in freeze(whole, [_whole(p) for p in stage.trainable])
-        ]
+        patterns = [_whole(pattern) for pattern in stage.trainable]
+        chosen = freeze(whole, patterns, stage.freeze_layers, self._depth)
+        parameters = [(n.removeprefix("model."), p) for n, p in chosen]
+        schedule, samples = build_schedule(stage.schedule, self.registry), self.samples[name]
         optimizer = make_optimizer(stage, parameters, self.registry)
         if saved and saved["progress"]["stage"] == index and saved.get("optimizer"):
             optimizer.load_state_dict(saved["optimizer"])
             loss.load_state_dict(saved["loss"])
-        batch = effective_batch(stage, len(self.samples), self.workers.world)
-        per_epoch = len(self.samples) // batch
+        batch = effective_batch(stage, len(samples), self.workers.world)
+        per_epoch = len(samples) // batch
         total = per_epoch * stage.epochs
         done = progress.epoch * per_epoch + progress.step
         self.model.train()
         began = time.monotonic()
         with meter(f"training {name}", total, done, self.workers.first) as shown:
             while progress.epoch < stage.epochs:
-                order = epoch_order(len(self.samples), self.seed, name, progress.epoch)
+                order = epoch_order(len(samples), self.seed, name, progress.epoch)
                 jobs = [
-                    self._job(name, progress.epoch, order, step, batch)
+                    self._job(samples, name, progress.epoch, order, step, batch)
                     for step in range(progress.step, per_epoch)
                 ]
                 for inputs, damaged in prefetched(jobs):
                     where = f"at stage {name}, epoch {progress.epoch}, step {done + 1}"
                     shares = self.workers.gather_objects((inputs.clip_ids, damaged))
                     for _, share in shares:
-                        progress.damaged.update(share)
+                        progress.damaged.setdefault(name, {}).update(share)
                     clip_ids = [name for names, _ in shares for name in names]
-                    rate = learning_rate(stage.schedule, done, total)
+                    rate = schedule(done, total)
                     event = self._step(stage, loss, parameters, optimizer, inputs, clip_ids, rate, where)
                     done += 1
                     progress.step += 1
@@ -125,9 +128,14 @@ class Trainer:
         progress.stage, progress.epoch, progress.step = index + 1, 0, 0
         self._save(progress, None, None)
 
-    def _job(self, stage: str, epoch: int, order, step: int, batch: int):
+    def _depth(self, name: str) -> int | None:
+        """The depth of a parameter by its name in the model and loss as a whole."""
+        own = name.removeprefix("model.backbone.")
+        return None if own == name else self.model.backbone.depth(own)
+
+    def _job(self, samples: Sequence[Sample], stage: str, epoch: int, order, step: int, batch: int):
         share = self.workers.share(batch)
-        chosen = [self.samples[int(i)] for i in order[step * batch :][share.start : share.stop]]
+        chosen = [samples[int(i)] for i in order[step * batch :][share.start : share.stop]]
         return lambda: self.batches.training(chosen, self.seed, stage, epoch)
 
     def _step(
@@ -144,10 +152,12 @@ class Trainer:
         torch.manual_seed(key(self.seed, where, self.workers.rank))
         named = ", ".join(clip_ids[:8]) + (", ..." if len(clip_ids) > 8 else "")
         blame = f"{where}; clips of the batch: {named}"
-        value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage.precision)
-        if not torch.isfinite(value):
+        value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage)
+        # Without a gather each worker has a loss of its own.
+        seen = self.workers.mean(value) if self._ungathered(stage) else value.detach()
+        if not torch.isfinite(seen):
             raise HarnessError(
-                f"the loss is {value.item()}, {blame}",
+                f"the loss is {seen.item()}, {blame}",
                 "look at those clips, lower train.lr, or give train.precision more digits",
             )
         optimizer.zero_grad(set_to_none=True)
@@ -159,17 +169,26 @@ class Trainer:
         optimizer.step()
         with torch.no_grad():
             self.model.backbone.logit_scale.clamp_(max=torch.tensor(stage.max_logit_scale).log().item())
-        return {"loss": value.item(), "grad_norm": norm, "lr": stage.lr * rate}
+        return {"loss": seen.item(), "grad_norm": norm, "lr": stage.lr * rate}
 
-    def compute_loss(self, loss: Loss, inputs: Batch, clip_ids: Sequence[str], precision: str) -> Tensor:
-        """The loss of the global batch, from this worker's share of it, with exact gradient.
+    def _ungathered(self, stage: Stage) -> bool:
+        return stage.gather == "reference" and self.model.temporal.pairwise
 
-        ``clip_ids`` names the clips of the whole global batch, in the order of the workers.
+    def compute_loss(self, loss: Loss, inputs: Batch, clip_ids: Sequence[str], stage: Stage) -> Tensor:
+        """The loss of the global batch, from this worker's share of it, with the stage's gradient.
+
+        ``clip_ids`` names the clips of the whole global batch, in the order of the workers. A
+        pairwise head under the ``reference`` gather has the loss of this worker's share alone.
         """
-        with autocast(self.workers.device, precision):
+        with autocast(self.workers.device, stage.precision):
             local = {name: self.model.encode(source) for name, source in inputs.sources.items()}
-        local = {name: f.map(_at_least_float) for name, f in local.items()}
-        features = {name: self.workers.gather_features(f) for name, f in local.items()}
+        local = {name: f.map(at_least_float) for name, f in local.items()}
+        if self._ungathered(stage):
+            features, clip_ids = local, inputs.clip_ids
+        elif stage.gather == "reference":
+            features = {name: self.workers.gather_feature_values(f) for name, f in local.items()}
+        else:
+            features = {name: self.workers.gather_features(f) for name, f in local.items()}
         numbers = {name: number for number, name in enumerate(clip_ids)}
         codes = torch.tensor([numbers[name] for name in clip_ids], device=self.workers.device)
         return loss(
@@ -177,7 +196,7 @@ class Trainer:
                 features=features,
                 positives=codes[:, None] == codes[None, :],
                 logit_scale=self.model.logit_scale,
-                similarity=lambda text, video: self._similarity(local, features, text, video),
+                similarity=partial(self._similarity, local, features),
                 batch=inputs,
                 total=self.workers.total,
             )
@@ -186,7 +205,7 @@ class Trainer:
     def _similarity(
         self, local: dict[str, Features], features: dict[str, Features], text: str, video: str
     ) -> Tensor:
-        if not self.model.temporal.pairwise:
+        if not self.model.temporal.pairwise or features is local:
             return self.model.score(features[text], features[video])
         # A pairwise head is the expensive part: each worker scores its own texts only.
         return self.workers.gather(self.model.score(local[text], features[video]))
@@ -228,7 +247,8 @@ def has_fast_bf16(device: torch.device) -> bool:
     )
 
 
-def _at_least_float(tensor: Tensor) -> Tensor:
+def at_least_float(tensor: Tensor) -> Tensor:
+    """Half-precision numbers in single precision, everything else as it is."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 

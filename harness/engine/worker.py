@@ -16,7 +16,7 @@ import torch
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, require_training_samples, samples
-from harness.engine.loading import finished_model, make_batches, new_model, open_dataset
+from harness.engine.loading import finished_model, make_batches, new_model, open_dataset, open_source
 from harness.engine.progress import meter, say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
@@ -48,7 +48,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """What training leaves behind for the record."""
+    """What training leaves behind for the record: of the last stage on the run's own data set, or
+    of the last stage where none is; ``unusable`` clips of other data sets stand as ``NAME:id``."""
 
     samples: int
     batch_size: int
@@ -73,6 +74,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_mb: float
     world_size: int
     device: str
+    foreign: bool  # a finished model from somewhere else
 
 
 def work(job: Job, workers: Workers) -> Outcome | None:
@@ -87,7 +89,9 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         model = new_model(plan.recipe, components, workers.device, weights)
     dataset = open_dataset(plan, components)
     batches = make_batches(plan, model, job.decode_threads)
-    training = None if job.model else _train(job, workers, components, model, dataset, batches)
+    training = None
+    if not job.model:
+        training = _train(job, workers, components, model, dataset, batches)
     if not job.evaluate:
         return None
     task: Task = make({"name": plan.task}, "tasks", components)
@@ -108,14 +112,15 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         peak_memory_mb=peak_memory_mb,
         world_size=workers.world,
         device=_device_name(workers.device),
+        foreign=bool(job.model),
     )
 
 
 def training_samples(
-    plan: RunPlan, dataset: Dataset, batches: Batches, workers: Workers
+    name: str, split: str, dataset: Dataset, mode: str, batches: Batches, workers: Workers
 ) -> tuple[list[Sample], dict[str, str]]:
-    """The usable samples of the training split, and every clip that is not usable, with reason."""
-    split, data = plan.protocol.train, plan.recipe.data
+    """The usable samples of a training split of data set ``name``, and every clip that is not usable,
+    with reason. ``mode`` is the recipe's ``data.captions``."""
     clips = dataset.clips(split)
     unusable = {clip.id: "not found" for clip in clips if clip.path is None}
     present = [clip for clip in clips if clip.path is not None]
@@ -125,8 +130,8 @@ def training_samples(
         damaged = batches.train_frames.prepare(mine, shown)
     for part in workers.gather_objects(damaged):
         unusable.update(part)
-    usable = samples(clips, dataset.captions(split), data.captions, unusable)
-    require_training_samples(usable, plan.dataset, split)
+    usable = samples(clips, dataset.captions(split), mode, unusable)
+    require_training_samples(usable, name, split)
     return usable, unusable
 
 
@@ -137,12 +142,23 @@ def _train(
     model: VideoTextModel,
     dataset: Dataset,
     batches: Batches,
-) -> Training:
+) -> Training | None:
     plan, folder = job.plan, Path(job.folder)
-    usable, unusable = training_samples(plan, dataset, batches, workers)
-    batch = effective_batch(next(reversed(plan.recipe.stages.values())), len(usable), workers.world)
-    if workers.first:
-        _announce(plan, usable, unusable, batch)
+    usable: dict[str, list[Sample]] = {}
+    unusable: dict[str, dict[str, str]] = {}
+    for name, stage in plan.recipe.stages.items():
+        source = plan.sources.get(name)
+        which = (source.dataset, source.split) if source else (plan.dataset, plan.protocol.train)
+        same = next((n for n in usable if plan.sources.get(n) == source), None)
+        if same is None:
+            opened = open_source(source, components) if source else dataset
+            mode = plan.recipe.data.captions
+            usable[name], unusable[name] = training_samples(*which, opened, mode, batches, workers)
+        else:  # nothing is read twice
+            usable[name], unusable[name] = usable[same], unusable[same]
+        if workers.first:
+            batch = effective_batch(stage, len(usable[name]), workers.world)
+            _announce(plan, name, which[0], usable[name], unusable[name], batch)
     trainer = Trainer(
         model=model,
         recipe=plan.recipe,
@@ -162,25 +178,37 @@ def _train(
         if not job.evaluate:
             checkpoint.save_tensors(folder / TRAINED_BACKBONE, model.backbone.weights())
     workers.barrier()
+    if not plan.recipe.stages:
+        return None
+    last = next(reversed(plan.own_stages or tuple(plan.recipe.stages)))
+    lost = {name: {**unusable[name], **progress.damaged.get(name, {})} for name in plan.recipe.stages}
     return Training(
-        samples=sum(sample.clip.id not in progress.damaged for sample in usable),
-        batch_size=batch,
+        samples=sum(sample.clip.id not in lost[last] for sample in usable[last]),
+        batch_size=effective_batch(plan.recipe.stages[last], len(usable[last]), workers.world),
         seconds=progress.seconds,
         worker_seconds=progress.worker_seconds,
-        unusable={**unusable, **progress.damaged},
+        unusable={
+            f"{plan.sources[name].dataset}:{clip}" if name in plan.sources else clip: reason
+            for name, clips in lost.items()
+            for clip, reason in clips.items()
+        },
         checkpoint_sha256=sha256_file(folder / checkpoint.MODEL) if workers.first else "",
     )
 
 
 def _pretraining(plan: RunPlan, model: VideoTextModel) -> str:
-    """Where the backbone's weights came from; weights of its own recipe are called after that."""
-    return plan.pretraining.name if plan.pretraining else model.backbone.pretraining
+    """Where the weights came from before the run's own data set; those that the backbone's own
+    recipe made are called after that."""
+    first = plan.pretraining.name if plan.pretraining else model.backbone.pretraining
+    later = dict.fromkeys(f"{source.dataset}/{source.split}" for source in plan.sources.values())
+    return " + ".join([first, *later])
 
 
-def _announce(plan: RunPlan, usable: Sequence[Sample], unusable: dict[str, str], batch: int) -> None:
-    say(
-        f"{plan.method} on {plan.dataset}: {len(usable)} training samples, global batch {batch}, seed {plan.seed}"
-    )
+def _announce(
+    plan: RunPlan, stage: str, dataset: str, usable: Sequence[Sample], unusable: dict[str, str], batch: int
+) -> None:
+    which = f"{plan.method} on {dataset}" + (f", stage {stage}" if len(plan.recipe.stages) > 1 else "")
+    say(f"{which}: {len(usable)} training samples, global batch {batch}, seed {plan.seed}")
     if unusable:
         shown = ", ".join(f"{name} ({reason})" for name, reason in list(unusable.items())[:3])
         say(f"skipping {len(unusable)} training clips: {shown}{', ...' if len(unusable) > 3 else ''}")

@@ -50,6 +50,22 @@ class Workers:
         counts = self._counts(tensor.shape[0], tensor.device)
         return _Gather.apply(tensor, self.rank, counts)
 
+    def gather_values(self, tensor: Tensor) -> Tensor:
+        """As :meth:`gather`, but each worker's own rows alone carry gradient, and only from here.
+
+        The widely copied gather: after averaging, parameters below it get a share of one in the
+        number of workers of the exact gradient.
+        """
+        if self.world == 1:
+            return tensor
+        gathered = self.gather(tensor.detach())
+        start = sum(self._counts(tensor.shape[0], tensor.device)[: self.rank])
+        return torch.cat([gathered[:start], tensor, gathered[start + len(tensor) :]])
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean of a scalar over all workers, without gradient."""
+        return self.gather(tensor.detach().reshape(1)).mean()
+
     def total(self, tensor: Tensor) -> Tensor:
         """The sum of a scalar over all workers, with the gradient of a single process."""
         return self.gather(tensor.reshape(1)).sum()
@@ -57,6 +73,10 @@ class Workers:
     def gather_features(self, features: Features) -> Features:
         """Features of all workers, rows in the order of the global batch, with gradient."""
         return features if self.world == 1 else features.map(self.gather)
+
+    def gather_feature_values(self, features: Features) -> Features:
+        """As :meth:`gather_features`, with the gradient of :meth:`gather_values`."""
+        return features if self.world == 1 else features.map(self.gather_values)
 
     def gather_objects(self, value: Any) -> list[Any]:
         """Every worker's value, on every worker, in the order of ranks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,11 @@ def build_optimizer(
     value: Mapping[str, Any], groups: list[dict], registry: Registry
 ) -> torch.optim.Optimizer:
     return _make(value, "optimizers", torch.optim.Optimizer, registry, groups)
+
+
+def build_schedule(value: Mapping[str, Any], registry: Registry) -> Callable[[int, int], float]:
+    """The factor on the base rate for update ``step`` (from 0) of ``total``."""
+    return make(value, "schedules", registry)
 
 
 def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: Any) -> Any:

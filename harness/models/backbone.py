@@ -64,6 +64,25 @@ class Backbone(nn.Module):
             "choose another backbone with --backbone; `harness list backbones` shows them",
         )
 
+    def depth(self, name: str) -> int | None:
+        """Where a parameter of this module stands in its tower, by its name in ``named_parameters``.
+
+        0: before the first layer (patch projection, class token, positions, token table, the norm
+        after them); k: in the kth layer; None: behind the last one.
+        """
+        raise HarnessError(
+            f"{self.name} does not say in which layer a parameter stands, which train.freeze_layers needs",
+            "name what is trained with train.trainable instead",
+        )
+
+    def hold_in_half(self) -> None:
+        """Keep the linear maps of both towers (convolutions, attention and feed-forward weights with
+        their biases, both projections) in half precision from now on, and compute in it. Norms,
+        embeddings, positions and the logit scale stay in single precision."""
+        raise HarnessError(
+            f"{self.name} cannot be held in half precision", "set train.precision to bf16 or fp32"
+        )
+
     @abstractmethod
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Normalised frames ``[N, 3, H, W]`` to projected features ``[N, D]``, not unit length."""

@@ -57,6 +57,12 @@ class TemporalModule(nn.Module):
         v = functional.normalize(video.vector, dim=-1)
         return t @ v.T
 
+    def hold_in_half(self) -> None:
+        """Keep in half precision what stands in for a part of the tower; heads stay as they are.
+
+        Called with :meth:`Backbone.hold_in_half`.
+        """
+
     def logit_scale(self, backbone: Backbone) -> Tensor:
         """The factor between similarities and training logits; 1 for a head that makes logits."""
         return backbone.logit_scale.exp()

@@ -96,7 +96,8 @@ class TowerView(ABC):
 
     def embed(self, frames: Tensor, projection: PatchProjection | None = None) -> Tensor:
         """Frames ``[N, 3, H, W]`` to the tokens that enter the first block ``[N, 1 + L, W]``."""
-        x = self.patches(frames, projection) + self.patch_positions()
+        x = self.patches(frames, projection)
+        x = x + self.patch_positions().to(x.dtype)
         if "class_token" not in self.lacks:
             first = (self.class_token() + self.class_position()).to(x.dtype)
             x = torch.cat([first.expand(x.shape[0], 1, -1), x], dim=1)

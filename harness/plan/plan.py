@@ -34,12 +34,31 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     texts_hash: str
 
 
+class StageData(msgspec.Struct, frozen=True, kw_only=True):
+    """The data set of a stage that does not train on the run's own; fields as in :class:`RunPlan`."""
+
+    dataset: str
+    split: str
+    options: dict[str, Any]
+    fingerprint: str
+    data_root: str
+    train_texts: str = ""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the result: not where files lie."""
+        values = msgspec.to_builtins(self)
+        del values["data_root"]
+        values["options"].pop("annotations", None)
+        return values
+
+
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A resolved run.
 
     ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
     takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
-    the data set has been opened.
+    the data set has been opened. ``sources`` holds, by stage, the other data sets that are trained on.
     """
 
     method: str
@@ -55,6 +74,12 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     pretraining: RunPlan | None = None
     weights_sha256: str = ""
     train_texts: str = ""
+    sources: dict[str, StageData] = {}
+
+    @property
+    def own_stages(self) -> tuple[str, ...]:
+        """The stages that train on the run's own data set; none in a zero-shot run."""
+        return tuple(name for name in self.recipe.stages if name not in self.sources)
 
     @property
     def digest(self) -> str:
@@ -66,6 +91,9 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
         values["recipe"]["data"]["options"].pop("annotations", None)  # a place; the texts are in the record
         values["pretraining"] = self.pretraining.digest if self.pretraining else ""
+        values["sources"] = {stage: source.identity for stage, source in self.sources.items()}
+        for stage in self.sources:  # said by the above, without a place in it
+            del values["recipe"]["stages"][stage]["source"]
         return digest(values)
 
     @property
@@ -85,14 +113,15 @@ class Request:
     dataset: str
     task: str = "retrieval"
     seed: int = 0
-    data_root: str | None = None
+    data_roots: tuple[str, ...] = ()  # DIR, or NAME=DIR of a data set that a stage trains on
     annotations: str = ""
     backbone: str = ""
     weights: str = ""
     protocol: str = ""
     postprocess: str = ""
     allow_missing: str | None = None
-    recipe_file: str = ""
+    recipes: tuple[str, ...] = ()  # files, or names of the method's variants
+    zero_shot: bool = False
     settings: tuple[str, ...] = field(default_factory=tuple)
     use_cache: bool = True
 
@@ -116,8 +145,11 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     method, _ = registry.find("methods", request.method)
     dataset, _ = registry.find("datasets", request.dataset)
     layers = lay_recipes(method, dataset)
-    lay_request(layers, request)
+    lay_request(layers, request, method)
     recipe = recipes.resolve(layers, registry, dataset)
+    if request.zero_shot:
+        elsewhere = {name: stage for name, stage in recipe.stages.items() if stage.source}
+        recipe = msgspec.structs.replace(recipe, stages=elsewhere)
     request = replace(request, task=_task_of(method, request.task, registry))
     return _plan(method.name, dataset, recipe, request, registry), layers
 
@@ -133,10 +165,10 @@ def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None) -> Layers:
     return layers
 
 
-def lay_request(layers: Layers, request: Request) -> None:
-    """What the command line changes: a recipe file, options, then settings."""
-    if request.recipe_file:
-        recipes.read_layer(layers, request.recipe_file)
+def lay_request(layers: Layers, request: Request, method: MethodSpec) -> None:
+    """What the command line changes: recipes in their order, options, then settings."""
+    for given in request.recipes:
+        recipes.read_layer(layers, method.variants.get(given, given), variants=method.variants)
     for option, path, value in (
         ("--backbone", ("model", "backbone", "name"), request.backbone),
         (
@@ -187,6 +219,7 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
     named = msgspec.structs.replace(recipe.data, protocol=protocol.name, train_split=protocol.train)
     recipe = msgspec.structs.replace(recipe, data=named)
+    roots = _roots_by_name(request.data_roots, dataset, recipe, registry)
     return RunPlan(
         method=method,
         dataset=dataset.name,
@@ -196,11 +229,48 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         seed=request.seed,
         recipe=recipe,
         versions=versions_of(method, recipe, dataset.name, request.task, registry),
-        data_root=str(data_root_of(dataset, request.data_root)),
+        data_root=str(data_root_of(dataset, roots.get(dataset.name))),
         use_cache=request.use_cache,
         pretraining=pretraining,
         weights_sha256=sha256_file(weights) if weights else "",
+        sources=_sources(recipe, roots, registry),
     )
+
+
+def _sources(recipe: Recipe, roots: dict[str, str], registry: Registry) -> dict[str, StageData]:
+    """The other data sets of a recipe's stages, each with the folder that it lies in."""
+    found = {}
+    for stage, source in ((n, s.source) for n, s in recipe.stages.items() if s.source):
+        spec, _ = registry.find("datasets", source.dataset)
+        found[stage] = StageData(
+            dataset=spec.name,
+            split=source.split,
+            options=source.options,
+            fingerprint=spec.fingerprint,
+            data_root=str(data_root_of(spec, roots.get(spec.name))),
+        )
+    return found
+
+
+def _roots_by_name(
+    given: tuple[str, ...], dataset: DatasetSpec, recipe: Recipe, registry: Registry
+) -> dict[str, str]:
+    """Data roots by data set. ``NAME=DIR`` is of a data set of that name, a bare ``DIR`` the run's own."""
+    wanted = {dataset.name, *(s.source.dataset for s in recipe.stages.values() if s.source)}
+    roots: dict[str, str] = {}
+    for root in given:
+        name, equals, folder = root.partition("=")
+        if not equals or name not in registry.components.get("datasets", {}):
+            roots[dataset.name] = root
+            continue
+        spec, _ = registry.find("datasets", name)
+        if spec.name not in wanted:
+            raise HarnessError(
+                f"--data-root {root}: this run does not read '{spec.name}'",
+                f"it reads {', '.join(sorted(wanted))}; a folder of that name is ./{root}",
+            )
+        roots[spec.name] = folder
+    return roots
 
 
 def pretraining_plan(
@@ -264,6 +334,8 @@ def versions_of(method: str, recipe: Recipe, dataset: str, task: str, registry: 
         ("postprocessors", recipe.evaluation.postprocess["name"]),
         *(("losses", stage.loss["name"]) for stage in recipe.stages.values()),
         *(("optimizers", stage.optimizer["name"]) for stage in recipe.stages.values()),
+        *(("schedules", stage.schedule["name"]) for stage in recipe.stages.values()),
+        *(("datasets", stage.source.dataset) for stage in recipe.stages.values() if stage.source),
     ]
     used = {plugin.label: plugin for plugin in (registry.find(kind, name)[1] for kind, name in names)}
     versions = {f"{p.distribution}:{p.name}": p.version for p in used.values()}

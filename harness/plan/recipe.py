@@ -27,6 +27,7 @@ COMPONENTS = {
     ("model", "temporal"): "temporal modules",
     ("stages", "*", "loss"): "losses",
     ("stages", "*", "optimizer"): "optimizers",
+    ("stages", "*", "schedule"): "schedules",
     ("evaluation", "postprocess"): "postprocessors",
 }
 
@@ -97,11 +98,21 @@ class Layers:
         return result
 
 
-def read_layer(layers: Layers, resource: str, chain: Mapping[Path, str] | None = None) -> None:
+def read_layer(
+    layers: Layers,
+    resource: str,
+    chain: Mapping[Path, str] | None = None,
+    variants: Iterable[str] = (),
+) -> None:
     """Lay a recipe file and, before it, what it ``extends``; ``resource`` is a path or
-    ``package:path``."""
+    ``package:path``. ``variants`` are the names that could have been meant by one that is no file."""
     path, shown = _locate(resource)
     chain = chain or {}
+    if variants and not path.exists() and ":" not in resource:
+        raise HarnessError(
+            f"there is no recipe '{resource}'",
+            f"a file, or one of the method's own: {', '.join(sorted(variants))}",
+        )
     if path.resolve() in chain:
         raise HarnessError(
             f"recipes extend each other in a circle: {' -> '.join((*chain.values(), shown))}", "cut one"
@@ -133,7 +144,23 @@ def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = No
     if dataset is not None:
         options = convert(resolved["data"]["options"], dataset.options, ("data", "options"), layers)
         resolved["data"]["options"] = _copy(msgspec.to_builtins(options))
+    for name, stage in resolved["stages"].items():
+        if stage["source"]:
+            stage["source"] = _resolve_source(stage["source"], ("stages", name, "source"), layers, registry)
     return convert(resolved, Recipe, (), layers)
+
+
+def _resolve_source(
+    source: dict[str, Any], path: tuple[str, ...], layers: Layers, registry: Registry
+) -> dict[str, Any]:
+    """A stage's data set by its own name, with its split and all its options."""
+    spec, _ = registry.find("datasets", source["dataset"])
+    options = convert(source["options"], spec.options, (*path, "options"), layers)
+    return {
+        "dataset": spec.name,
+        "split": source["split"] or spec.default_protocol.train,
+        "options": _copy(msgspec.to_builtins(options)),
+    }
 
 
 def _check_mappings(layers: Layers) -> None:

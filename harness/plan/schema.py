@@ -14,7 +14,6 @@ from msgspec import Meta, field
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
 NotNegativeFloat = Annotated[float, Meta(ge=0)]
 
 #: ``{"name": "info_nce", ...options}``.
@@ -53,20 +52,22 @@ class Group(_Section):
     """Parameters whose names match a pattern, and what differs for them. The first match wins."""
 
     match: tuple[str, ...]  # shell patterns on parameter names
-    lr_scale: NotNegativeFloat = 1.0
+    lr: NotNegativeFloat | None = None  # the stage's where None
     weight_decay: NotNegativeFloat | None = None
 
 
-class Schedule(_Section):
-    """The learning rate over the steps of a stage."""
+class Source(_Section):
+    """Another data set that a stage trains on, in place of the run's own."""
 
-    name: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Share = 0.1  # share of the steps
+    dataset: str
+    split: str = ""  # the training split of its default protocol where empty
+    options: dict[str, Any] = {}  # that data set's own options
 
 
 class Stage(_Section):
     """One stage of training. ``train`` in a recipe holds what all stages share."""
 
+    source: Source | None = None  # the run's own data set where None
     epochs: Positive = 5
     batch_size: Positive = 128  # global, over all workers
     lr: NotNegativeFloat = 1e-5
@@ -74,13 +75,21 @@ class Stage(_Section):
     no_decay: tuple[str, ...] = ()  # name patterns without decay, beside the rule below
     decay_vectors: bool = False  # whether biases, norms and other 1-d parameters decay too
     optimizer: Component = field(default_factory=lambda: {"name": "adamw"})
-    schedule: Schedule = Schedule()
+    schedule: Component = field(default_factory=lambda: {"name": "cosine"})
     groups: tuple[Group, ...] = ()
     trainable: tuple[str, ...] = ("*",)  # name patterns; everything else is frozen
+    # Layers of both towers that are frozen too, from the first one; 0: only what comes before it
+    # (patch projection, embeddings, the norm after them); -1: none.
+    freeze_layers: Annotated[int, Meta(ge=-1)] = -1
     loss: Component = field(default_factory=lambda: {"name": "info_nce"})
     clip_grad_norm: NotNegativeFloat = 1.0  # 0: no clipping
     max_logit_scale: Annotated[float, Meta(gt=0)] = 100.0  # the factor, not its logarithm
-    precision: Literal["auto", "fp32", "bf16", "fp64"] = "auto"
+    # bf16: bf16 arithmetic on single-precision weights; auto: that, where the device has it;
+    # reference_fp16: the towers' linear maps, and so their moments, are held in half precision.
+    precision: Literal["auto", "fp32", "bf16", "fp64", "reference_fp16"] = "auto"
+    # exact: the gradient of the global batch; reference: that of the usual gather, which passes each
+    # worker its own slice only (a share of the exact one), and no gather at all for a pairwise head.
+    gather: Literal["exact", "reference"] = "exact"
 
 
 class Evaluation(_Section):

@@ -191,6 +191,8 @@ def _protocol_line(key: HardKey, records: Sequence[ResultRecord]) -> str:
 
 
 def _section_title(part: Section) -> str:
+    if part.train_split == "none":
+        return "Zero-shot: not trained on this data set"
     return f"Trained on {escape(part.train_split)}, {_SELECTIONS[part.selection]}"
 
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import Tensor, nn
 
 from harness import HarnessError
 from harness.models import Backbone, Features, Preprocess, TextView, Tokenizer, TowerView
-from harness_clip import text
+from harness_clip import half, text
 from harness_clip.towers import view_of
+
+_LAYER = re.compile(r"\.(?:resblocks|blocks)\.(\d+)\.")
+#: Parts of the names of what follows the last layer: open_clip's towers, then timm's.
+_BEHIND = (
+    "ln_post",
+    "visual.proj",
+    "ln_final",
+    "text_projection",
+    "logit_scale",
+    "logit_bias",
+    "trunk.norm.",
+    "trunk.fc_norm",
+    "trunk.attn_pool",
+    "trunk.head",
+    "visual.head",
+)
 
 
 class DualTower(Backbone):
@@ -59,7 +77,7 @@ class DualTower(Backbone):
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Normalised frames ``[N, 3, H, W]`` to projected features ``[N, D]``, not unit length."""
-        return self.clip.encode_image(frames)
+        return self.clip.encode_image(frames.to(half.dtype_of(self.clip, frames.dtype)))
 
     def encode_text(self, tokens: Tensor, mask: Tensor) -> Features:
         """Tokens ``[B, L]``, any ``L`` up to the context, to features of every token and a pooled one.
@@ -79,6 +97,17 @@ class DualTower(Backbone):
     def weights(self) -> dict[str, Tensor]:
         """The open_clip module's own state dict, as :mod:`harness_clip.weights` reads it."""
         return dict(self.clip.state_dict())
+
+    def depth(self, name: str) -> int | None:
+        """By the number in the name of a layer; the two families call their layers alike."""
+        layer = _LAYER.search(name)
+        if layer:
+            return 1 + int(layer[1])
+        return None if any(part in name for part in _BEHIND) else 0
+
+    def hold_in_half(self) -> None:
+        """As OpenAI's ``convert_weights``; only towers of CLIP's own kind can be run like that."""
+        half.hold(self.clip, self.name)
 
     @property
     def _text_tower(self) -> nn.Module:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
-from harness_clip4clip.options import BertAdamOptions
+from harness_clip4clip.options import BertAdamOptions, ScheduleOptions
+
+#: The factor on the base rate for an update (from 0) of so many.
+Factor = Callable[[int, int], float]
 
 
 class BertAdam(torch.optim.Optimizer):
@@ -45,7 +50,8 @@ class BertAdam(torch.optim.Optimizer):
         update = state["mean"] / (state["square"].sqrt() + group["eps"])
         if group["weight_decay"]:
             update = update + group["weight_decay"] * parameter
-        parameter.add_(update, alpha=-group["lr"])
+        # In two steps, as the reference: in half precision the product is rounded by itself.
+        parameter.sub_(update * group["lr"])
 
 
 def factor(schedule: str, progress: float, warmup: float) -> float:
@@ -63,6 +69,22 @@ def factor(schedule: str, progress: float, warmup: float) -> float:
         return max((progress - 1) / (warmup - 1), 0.0)
     assert schedule == "warmup_constant", schedule
     return 1.0
+
+
+def warmup_cosine(options: ScheduleOptions) -> Factor:
+    return partial(_factor_at, "warmup_cosine", options.warmup)
+
+
+def warmup_constant(options: ScheduleOptions) -> Factor:
+    return partial(_factor_at, "warmup_constant", options.warmup)
+
+
+def warmup_linear(options: ScheduleOptions) -> Factor:
+    return partial(_factor_at, "warmup_linear", options.warmup)
+
+
+def _factor_at(schedule: str, warmup: float, step: int, total: int) -> float:
+    return factor(schedule, step / total, warmup)
 
 
 def build(options: BertAdamOptions, groups: list[dict[str, Any]]) -> BertAdam:

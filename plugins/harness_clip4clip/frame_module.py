@@ -23,6 +23,11 @@ class FrameModule(TemporalModule):
         super().__init__()
         self.patches = patches
 
+    def hold_in_half(self) -> None:
+        """The patches are the tower's; what the heads add stays in single precision."""
+        if self.patches is not None:
+            self.patches.half()
+
     def frame_features(self, backbone: Backbone, video: VideoBatch) -> Tensor:
         """Projected features ``[B, T, D]``, not unit length, in at least single precision."""
         frames = backbone.normalise(video.frames)

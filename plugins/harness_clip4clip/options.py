@@ -31,6 +31,12 @@ class TightTransformerOptions(LinearPatchOptions):
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
 
 
+class ScheduleOptions(Options):
+    """``warmup`` is the share of the steps before the rate is whole."""
+
+    warmup: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+
+
 class BertAdamOptions(Options):
     """``max_grad_norm`` clips each tensor's gradient by itself (0: not)."""
 

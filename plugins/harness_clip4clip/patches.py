@@ -28,5 +28,8 @@ class TemporalPatches(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Frames ``[B, T, 3, H, W]`` to patches ``[B T, L, W]``; beyond both ends lies black."""
         stride = (1, *self.weight.shape[-2:])
-        x = functional.conv3d(frames.transpose(1, 2), self.weight, self.bias, stride, padding=(1, 0, 0))
+        held = torch.float16 if self.weight.dtype == torch.float16 else frames.dtype
+        x = functional.conv3d(
+            frames.to(held).transpose(1, 2), self.weight, self.bias, stride, padding=(1, 0, 0)
+        )
         return x.transpose(1, 2).flatten(0, 1).flatten(2).transpose(1, 2)

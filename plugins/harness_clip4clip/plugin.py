@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import MethodSpec, OptimizerSpec, Options, TemporalModuleSpec, hookimpl
+from harness import MethodSpec, OptimizerSpec, Options, ScheduleSpec, TemporalModuleSpec, hookimpl
 from harness_clip4clip import options
 
 PAPER = "CLIP4Clip, arXiv 2104.08860"
@@ -60,6 +60,11 @@ _METHODS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ),
 )
 
+#: Data sets with a recipe of their own, for all heads.
+_DATASETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo", "shapes")
+#: What may be laid over every method's recipe by name.
+_VARIANTS = ("published", "reference_fp16", "bf16", "fp32", "msrvtt_7k", "post_pretrain")
+
 
 @hookimpl
 def harness_temporal_modules() -> Iterable[TemporalModuleSpec]:
@@ -89,6 +94,19 @@ def harness_optimizers() -> Iterable[OptimizerSpec]:
 
 
 @hookimpl
+def harness_schedules() -> Iterable[ScheduleSpec]:
+    """The reference's rates over time."""
+    for name in ("warmup_cosine", "warmup_constant", "warmup_linear"):
+        yield ScheduleSpec(
+            name=name,
+            summary=f"BertAdam's {name}: by the share of the steps that are done, from a rate of zero",
+            factory=f"harness_clip4clip.bert_adam:{name}",
+            options=options.ScheduleOptions,
+            paper=PAPER,
+        )
+
+
+@hookimpl
 def harness_methods() -> Iterable[MethodSpec]:
     """One method per head."""
     for name, aliases, recipe, summary in _METHODS:
@@ -97,6 +115,8 @@ def harness_methods() -> Iterable[MethodSpec]:
             aliases=aliases,
             summary=summary,
             recipe=f"harness_clip4clip:recipes/{recipe}.yaml",
+            recipes={name: f"harness_clip4clip:recipes/data/{name}.yaml" for name in _DATASETS},
+            variants={name: f"harness_clip4clip:recipes/variants/{name}.yaml" for name in _VARIANTS},
             paper=PAPER,
             licence="reference code: MIT",
         )

@@ -73,7 +73,7 @@ class VideoProxies(TemporalModule):
         tower = backbone.visual
         batch, frames = video.frames.shape[:2]
         patches = tower.patches(backbone.normalise(video.frames).flatten(0, 1))
-        patches = patches.unflatten(0, (batch, frames)) + tower.patch_positions()
+        patches = patches.unflatten(0, (batch, frames)) + tower.patch_positions().to(patches.dtype)
         patches = patches + self.temporal_table(frames).to(patches.dtype)[:, None]
         proxies = torch.cat([tower.class_token()[None], self.added]) + tower.class_position()
         proxies = proxies.to(patches.dtype).expand(batch, -1, -1)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from harness import LossSpec, OptimizerSpec, Options, PostprocessorSpec, TaskSpec, hookimpl
+from harness import LossSpec, OptimizerSpec, Options, PostprocessorSpec, ScheduleSpec, TaskSpec, hookimpl
 
 
 class InfoNCEOptions(Options):
@@ -12,6 +12,18 @@ class InfoNCEOptions(Options):
 
     same_clip: Literal["ignore", "negative"] = "ignore"
     reduction: Literal["mean", "sum"] = "mean"  # of the two directions; CLIP-ViP's code sums
+
+
+class MILNCEOptions(Options):
+    """``temperature`` divides the similarities; 0 takes the model's logit scale."""
+
+    temperature: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class ScheduleOptions(Options):
+    """``warmup`` is the share of the steps over which the rate rises in a line."""
+
+    warmup: Annotated[float, Meta(ge=0, le=1)] = 0.1
 
 
 class AdamWOptions(Options):
@@ -35,6 +47,31 @@ def harness_losses():
             summary="symmetric InfoNCE over the global batch, learnable temperature",
             factory="harness_standard.info_nce:build",
             options=InfoNCEOptions,
+        ),
+        LossSpec(
+            name="mil_nce",
+            aliases=("MILNCELoss", "MILNCEContrastiveLoss"),
+            summary="a clip against all texts and its texts against all clips; any of its texts may be right",
+            factory="harness_standard.mil_nce:build",
+            options=MILNCEOptions,
+            paper="MIL-NCE, arXiv 1912.06430",
+        ),
+    ]
+
+
+@hookimpl
+def harness_schedules():
+    return [
+        ScheduleSpec(
+            name=name,
+            summary=f"a line up to the base rate, then {after}",
+            factory=f"harness_standard.schedules:{name}",
+            options=ScheduleOptions,
+        )
+        for name, after in (
+            ("cosine", "half a cosine to zero"),
+            ("linear", "a line to zero"),
+            ("constant", "the base rate"),
         )
     ]
 

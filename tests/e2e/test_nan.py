@@ -58,7 +58,14 @@ def test_a_gradient_that_is_not_finite(plan, tmp_path):
     usable = samples(dataset.clips("train"), dataset.captions("train"), "one_per_clip", {})
     before = parameter.detach().clone()
     trainer = Trainer(
-        model, asked.recipe, usable, make_batches(asked, model, 1), ALONE, registry(), 0, tmp_path
+        model,
+        asked.recipe,
+        {"finetune": usable},
+        make_batches(asked, model, 1),
+        ALONE,
+        registry(),
+        0,
+        tmp_path,
     )
     with pytest.raises(HarnessError) as caught:
         trainer.run()

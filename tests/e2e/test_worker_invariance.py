@@ -46,7 +46,7 @@ def plan(cached_here):
         request = Request(
             method="clip_vip",
             dataset="shapes",
-            data_root=data_root,
+            data_roots=(data_root,) if data_root else (),
             settings=(*chosen, *METHODS[method], *settings),
         )
         made, _ = build_plan(request, registry())

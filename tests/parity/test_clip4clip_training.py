@@ -17,12 +17,11 @@ from test_clip4clip_weights import full_size_model, listed
 from torch import nn
 
 from harness.engine.optimisation import clip_gradients, freeze, make_optimizer
-from harness.models.assembly import VideoTextModel
+from harness.models.assembly import VideoTextModel, build_schedule
 from harness.plan.schema import Group, Stage
 from harness.plugins import registry
 from harness_clip4clip import official
 from harness_clip4clip.bert_adam import BertAdam, factor
-from harness_clip4clip.freezing import trainable
 
 BIASES = ("*bias*",)
 #: All but the 3d patches, which belong to CLIP for the reference.
@@ -66,12 +65,10 @@ def test_optimizer(path: Path | None) -> None:
     assert len(tensors) == len(names) * (1 + 2 * given["steps"])
 
 
-def _stage(given: dict[str, Any], model: VideoTextModel, patterns: tuple[str, ...]) -> Stage:
-    """The reference's training as a stage; its rate is CLIP's, of which new parts have a multiple."""
+def _stage(given: dict[str, Any], model: VideoTextModel, freeze_layers: int) -> Stage:
+    """The reference's training as a stage; its rate is CLIP's, and new parts have one of their own."""
     new = [name for name, _ in model.named_parameters() if name.startswith("temporal.")]
-    groups = (
-        (Group(match=NEW, lr_scale=1 / given["coef_lr"]),) if set(new) - {"temporal.patches.weight"} else ()
-    )
+    groups = (Group(match=NEW, lr=given["lr"]),) if set(new) - {"temporal.patches.weight"} else ()
     return Stage(
         lr=given["lr"] * given["coef_lr"],
         weight_decay=given["weight_decay"],
@@ -84,7 +81,8 @@ def _stage(given: dict[str, Any], model: VideoTextModel, patterns: tuple[str, ..
             "max_grad_norm": given["max_grad_norm"],
         },
         groups=groups,
-        trainable=patterns,
+        schedule={"name": "warmup_cosine", "warmup": given["warmup_proportion"]},
+        freeze_layers=freeze_layers,
     )
 
 
@@ -97,11 +95,17 @@ def _levels() -> list[Any]:
     return found or [pytest.param(None, "", id="clip4clip-trajectory-none-found")]
 
 
-def _patterns(case: Case, level: str) -> tuple[str, ...]:
+def _frozen_layers(linear_patch: str, level: str) -> int:
     """With 3d patches the reference freezes nothing at all, which is a mistake that a run can repeat."""
-    shape = case.facts["shape"]
-    layers = max(shape["vision_layers"], shape["text_layers"])
-    return trainable(-1 if case.facts["linear_patch"] == "3d" else int(level), layers)
+    return -1 if linear_patch == "3d" else int(level)
+
+
+def _chosen(model: VideoTextModel, freeze_layers: int) -> list[tuple[str, nn.Parameter]]:
+    def depth(name: str) -> int | None:
+        own = name.removeprefix("backbone.")
+        return None if own == name else model.backbone.depth(own)
+
+    return freeze(model, ["*"], freeze_layers, depth)
 
 
 def _models() -> list[Any]:
@@ -117,8 +121,8 @@ def test_groups(case: Case | None) -> None:
     """Rate and decay of every parameter; a table that nothing reads is none of ours."""
     assert case, f"no model in {clip4clip.FOLDER}"
     model = VideoTextModel(*case.model())
-    stage = _stage(case.facts["optimiser"], model, ("*",))
-    optimizer = make_optimizer(stage, freeze(model, stage.trainable), registry())
+    stage = _stage(case.facts["optimiser"], model, -1)
+    optimizer = make_optimizer(stage, _chosen(model, -1), registry())
     names = official.names(model.backbone, model.temporal)
     ours = {
         names[name]: (group["base_lr"], group["weight_decay"])
@@ -142,8 +146,9 @@ def test_trajectory(case: Case | None, level: str) -> None:
     given, expected = case.facts["optimiser"], case.facts["trajectories"][level]
     assert set(expected) == {"losses", "logit_scale_after_step", "frozen", "final_params"}
     model = VideoTextModel(*case.model()).train()
-    stage = _stage(given, model, _patterns(case, level))
-    parameters = freeze(model, stage.trainable)
+    stage = _stage(given, model, _frozen_layers(case.facts["linear_patch"], level))
+    parameters = _chosen(model, stage.freeze_layers)
+    schedule = build_schedule({**stage.schedule}, registry())
     names = official.names(model.backbone, model.temporal)
     frozen = {names[name] for name, p in model.named_parameters() if not p.requires_grad}
     assert frozen == set(expected["frozen"])
@@ -154,7 +159,7 @@ def test_trajectory(case: Case | None, level: str) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         clip_gradients(parameters, given["max_grad_norm"], "")
-        rate = factor("warmup_cosine", step / given["t_total"], given["warmup_proportion"])
+        rate = schedule(step, given["t_total"])
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
         optimizer.step()
@@ -199,6 +204,5 @@ def test_full_size_freezing(content: dict[str, Any] | None, name: str) -> None:
     # The reference counts a table that gets no gradient.
     unread = sum(buffer.numel() for buffer in model.temporal.buffers())
     for level, expected in levels.items():
-        level = -1 if found.linear_patch == "3d" else int(level)
-        chosen = freeze(model, trainable(level, max(found.vision_layers, found.text_layers)))
+        chosen = _chosen(model, _frozen_layers(found.linear_patch, level))
         assert sum(parameter.numel() for _, parameter in chosen) + unread == expected, level

@@ -51,7 +51,7 @@ def train(workers: Workers, plan: RunPlan, folder: Path) -> tuple[list[float], d
     Trainer(
         model=model,
         recipe=plan.recipe,
-        samples=usable,
+        samples=dict.fromkeys(plan.recipe.stages, usable),
         batches=batches,
         workers=workers,
         registry=registry(),

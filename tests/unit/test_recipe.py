@@ -191,7 +191,7 @@ def test_layers_from_weak_to_strong(lab):
     lab.write("dataset.yaml", "train: {weight_decay: 2, clip_grad_norm: 2, epochs: 2, batch_size: 2}\n")
     lab.write("both.yaml", "train: {clip_grad_norm: 3, epochs: 3, batch_size: 3}\n")
     lab.write("mine.yaml", "train: {epochs: 4, batch_size: 4}\n")
-    stage = lab.plan("train.batch_size=5", recipe_file="mine.yaml").recipe.stages["finetune"]
+    stage = lab.plan("train.batch_size=5", recipes=("mine.yaml",)).recipe.stages["finetune"]
     assert (stage.lr, stage.weight_decay, stage.clip_grad_norm, stage.epochs, stage.batch_size) == (
         1.0,
         2.0,
@@ -199,7 +199,7 @@ def test_layers_from_weak_to_strong(lab):
         4,
         5,
     )
-    origins = lab.origins("train.batch_size=5", recipe_file="mine.yaml")
+    origins = lab.origins("train.batch_size=5", recipes=("mine.yaml",))
     assert [
         origins[f"stages.finetune.{name}"]
         for name in ("lr", "weight_decay", "clip_grad_norm", "epochs", "batch_size", "max_logit_scale")
@@ -216,8 +216,8 @@ def test_layers_from_weak_to_strong(lab):
 def test_options_stand_between_recipe_file_and_set(lab):
     """--protocol beats the recipe file; --set beats --protocol; of two --set the last one wins."""
     lab.write("mine.yaml", "data: {protocol: first}\n")
-    assert lab.plan(recipe_file="mine.yaml", protocol="second").protocol.name == "second"
-    won = lab.plan("data.protocol=first", recipe_file="mine.yaml", protocol="second")
+    assert lab.plan(recipes=("mine.yaml",), protocol="second").protocol.name == "second"
+    won = lab.plan("data.protocol=first", recipes=("mine.yaml",), protocol="second")
     assert won.protocol.name == "first"
     assert lab.plan("train.epochs=2", "train.epochs=3").recipe.stages["finetune"].epochs == 3
 
@@ -277,7 +277,7 @@ def test_a_stage_replaces_a_shared_component(lab):
         "stages:\n  one: {schedule: {name: linear}}\n  two: {schedule: {name: cosine}}\n",
     )
     stages = lab.plan().recipe.stages
-    assert (stages["one"].schedule.warmup, stages["two"].schedule.warmup) == (0.1, 0.5)
+    assert (stages["one"].schedule["warmup"], stages["two"].schedule["warmup"]) == (0.1, 0.5)
     origins = lab.origins()
     assert origins["stages.one.schedule.warmup"] == "default"
     assert origins["stages.two.schedule.warmup"] == "method.yaml:5"
@@ -319,7 +319,7 @@ def test_a_stage_replaces_a_shared_component(lab):
 def test_a_bad_value_has_path_and_origin(lab, text, path, line):
     """An unknown key or a wrong type names its full path, and the file and line that set it."""
     lab.write("mine.yaml", text)
-    error = lab.refusal(recipe_file="mine.yaml")
+    error = lab.refusal(recipes=("mine.yaml",))
     assert f"recipe value '{path}'" in error.message
     assert error.hint == f"set in mine.yaml:{line}"
 
@@ -412,7 +412,7 @@ def test_the_digest_ignores_seed_place_and_cache(lab):
     """Seed, data root and the use of the cache are not part of what a plan is."""
     plan = lab.plan()
     assert lab.plan(seed=5).digest == plan.digest
-    assert lab.plan(data_root=str(lab.folder / "elsewhere")).digest == plan.digest
+    assert lab.plan(data_roots=(str(lab.folder / "elsewhere"),)).digest == plan.digest
     assert lab.plan(use_cache=False).digest == plan.digest
     assert lab.plan(seed=5).name != plan.name
 
@@ -491,7 +491,7 @@ def test_weights_count_by_content(lab):
 
 def test_a_saved_plan_is_the_same_plan(lab):
     """Writing a plan and reading it back, pre-training included, gives an equal plan and digest."""
-    plan = lab.plan("train.groups=[{match: [a], lr_scale: 2}]", backbone="tiny_clip", seed=3)
+    plan = lab.plan("train.groups=[{match: [a], lr: 2.0}]", backbone="tiny_clip", seed=3)
     assert plan.pretraining is not None
     path = lab.folder / "plan.json"
     path.write_bytes(plan.to_json())

@@ -11,10 +11,11 @@ from torch import nn
 from harness import HarnessError
 from harness.data import Caption, Clip
 from harness.engine.inputs import epoch_order, samples
-from harness.engine.optimisation import clip_gradients, freeze, learning_rate, make_optimizer
+from harness.engine.optimisation import clip_gradients, freeze, make_optimizer
 from harness.engine.randomness import generator, key
 from harness.models import Batch, LossInputs
-from harness.plan.schema import Group, Schedule, Stage
+from harness.models.assembly import build_schedule
+from harness.plan.schema import Group, Stage
 from harness.plugins import registry
 from harness_standard.info_nce import build as build_info_nce
 from harness_standard.plugin import InfoNCEOptions
@@ -54,9 +55,9 @@ def test_captions_of_one_clip_are_no_negatives():
 @pytest.mark.parametrize("name", ["cosine", "linear", "constant"])
 def test_learning_rate_rises_to_one_and_ends_where_it_should(name):
     """Warm-up is linear, the peak is 1, and the last step is small, never 0, even if it is the only one."""
-    schedule = Schedule(name=name, warmup=0.1)
-    assert learning_rate(schedule, 0, 1) == 1.0
-    rates = [learning_rate(schedule, step, 100) for step in range(100)]
+    schedule = build_schedule({"name": name, "warmup": 0.1}, registry())
+    assert schedule(0, 1) == 1.0
+    rates = [schedule(step, 100) for step in range(100)]
     assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert max(rates) == pytest.approx(1.0)
     assert 0 < rates[-1] <= (1.0 if name == "constant" else 0.02)
@@ -67,9 +68,9 @@ def model() -> nn.Module:
     return nn.ModuleDict({"backbone": nn.Linear(3, 3), "head": nn.Linear(3, 1)})
 
 
-def test_groups_scale_rates_and_spare_vectors_from_decay():
-    """The first matching group scales the rate; biases do not decay unless the stage says so."""
-    stage = Stage(lr=1.0, weight_decay=0.1, groups=(Group(match=("backbone.*",), lr_scale=0.01),))
+def test_groups_have_rates_and_spare_vectors_from_decay():
+    """The first matching group gives the rate; biases do not decay unless the stage says so."""
+    stage = Stage(lr=1.0, weight_decay=0.1, groups=(Group(match=("backbone.*",), lr=0.01),))
     made = make_optimizer(stage, freeze(model(), ["*"]), registry())
     found = {name: (g["base_lr"], g["weight_decay"]) for g in made.param_groups for name in g["names"]}
     assert found == {

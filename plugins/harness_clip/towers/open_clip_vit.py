@@ -50,7 +50,10 @@ class OpenClipViT(TowerView):
     def patches(self, frames: Tensor, projection: PatchProjection | None = None) -> Tensor:
         if projection is not None:
             return projection(frames)
-        return self._visual.conv1(frames).flatten(2).transpose(1, 2)
+        conv = self._visual.conv1
+        # A tower that is held in half precision gets single-precision frames.
+        held = torch.float16 if conv.weight.dtype == torch.float16 else frames.dtype
+        return conv(frames.to(held)).flatten(2).transpose(1, 2)
 
     def patch_kernel(self) -> tuple[Tensor, Tensor | None]:
         return self._visual.conv1.weight, self._visual.conv1.bias
