@@ -17,7 +17,7 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.plan import yaml_io
-from harness.plan.schema import Evaluation, Recipe, Stage
+from harness.plan.schema import Data, Evaluation, Recipe, Stage
 from harness.plugins import Registry, singular
 from harness.specs import DatasetSpec
 
@@ -133,7 +133,22 @@ def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = No
     if dataset is not None:
         options = convert(resolved["data"]["options"], dataset.options, ("data", "options"), layers)
         resolved["data"]["options"] = _copy(msgspec.to_builtins(options))
-    return convert(resolved, Recipe, (), layers)
+    recipe = convert(resolved, Recipe, (), layers)
+    _check_sampling(recipe.data, layers)
+    return recipe
+
+
+def _check_sampling(data: Data, layers: Layers) -> None:
+    """What the values that choose frames ask of each other."""
+    name, problem = "", ""
+    if data.slice != "even" and data.sampling == "uniform":
+        name, problem = "slice", f"'{data.slice}' asks for data.sampling fps or reference_fps, not uniform"
+    elif data.slice != "even" and data.jitter:
+        name, problem = "slice", f"'{data.slice}' keeps a part, data.jitter draws from the whole clip"
+    elif data.sampling == "reference_fps" and data.fps != int(data.fps):
+        name, problem = "fps", f"data.sampling reference_fps takes a whole number, not {data.fps:g}"
+    if name:
+        raise HarnessError(f"recipe value 'data.{name}': {problem}", _set_in(layers, ("data", name)))
 
 
 def _check_mappings(layers: Layers) -> None:
