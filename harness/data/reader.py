@@ -21,7 +21,8 @@ from harness.data.processes import decode_in_processes
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
 from harness.data.video import DamagedClip, VideoInfo, raise_if_out_of_files, read_frames
-from harness.data.window import is_whole, restricted
+from harness.data.window import no_frame
+from harness.errors import HarnessError
 
 Progress = Callable[[int, int], None]
 
@@ -54,8 +55,7 @@ class CacheStatus(NamedTuple):
 class ClipReader:
     """Reads clips with one sampling and one geometry; picklable, safe to use from threads.
 
-    Every clip given has a ``path``; of a clip that is a window of its file, the sampling sees the
-    window only. ``threads`` is how many clips :meth:`prepare` decodes at once. Without a ``cache``
+    Every clip given has a ``path``. ``threads`` is how many clips :meth:`prepare` decodes at once. Without a ``cache``
     every read decodes. With ``storage`` jpeg all frames, cached or not, have been through JPEG.
     """
 
@@ -159,14 +159,17 @@ class ClipReader:
         return CacheStatus(len(clips) - len(misses), misses, len(to_store) * per_clip)
 
     def decode(self, clip: Clip) -> DecodedClip:
-        """The clip from its file, as it is stored. Raises ``DamagedClip``."""
-        first = 0
+        """The clip from its file, as it is stored. Raises ``DamagedClip``, and ``HarnessError`` where
+        the sampling cannot be had of such a file."""
 
         def choose(info: VideoInfo) -> np.ndarray:
-            nonlocal first
-            if not is_whole(clip):
-                info, first = restricted(info, clip)
-            return self.sampling.choose(info) + first
+            try:
+                indices = self.sampling.choose(info, clip.start_s, clip.end_s)
+            except HarnessError as error:
+                raise HarnessError(f"clip {clip.id}: {error.message}", error.hint) from error
+            if not len(indices):
+                raise DamagedClip(clip.path, no_frame(info, clip))
+            return indices
 
         def convert(picture: np.ndarray) -> np.ndarray | bytes:
             frame = self.geometry.apply(picture)

@@ -13,7 +13,7 @@ import torch
 
 from harness.data import Caption, Clip
 from harness.data.reader import ClipReader
-from harness.data.sampling import jitter
+from harness.data.sampling import in_order, jitter
 from harness.data.video import DamagedClip
 from harness.engine.progress import Meter
 from harness.engine.randomness import generator
@@ -38,13 +38,15 @@ class Sample:
 @dataclass(frozen=True)
 class Frames:
     """How clips become frames: ``wanted`` per clip, ``size`` pixels a side, padded as the temporal
-    module asks. With ``jittered`` the reader gives candidates to draw training frames from."""
+    module asks. With ``jittered`` the reader gives candidates to draw training frames from.
+    ``order`` is that of the real frames in a batch; padding comes after them."""
 
     reader: ClipReader
     wanted: int
     size: int
     padding: str
     jittered: bool = False
+    order: str = "forward"
 
     def prepare(self, clips: Sequence[Clip], shown: Meter) -> dict[str, str]:
         """Reads every clip once, which also fills the cache; the reason, by id, for each that is damaged.
@@ -141,7 +143,10 @@ class Batches:
         self.pool = ThreadPoolExecutor(reader.threads) if decodes else None
 
     def training(self, chosen: Sequence[Sample], *key: object) -> tuple[Batch, dict[str, str]]:
-        """One training batch and the clips that had to be left out of it, with the reason."""
+        """One training batch and the clips that had to be left out of it, with the reason.
+
+        Everything random in it depends on ``key``, such as seed, stage and epoch, and on the sample.
+        """
         rows, captions, damaged = _Rows(self.train_frames, len(chosen)), [], {}
         for caption, read in self._each(partial(self._draw, key), chosen):
             if isinstance(read, DamagedClip):
@@ -164,12 +169,15 @@ class Batches:
         draw = generator("sample", *key, sample.clip.id, sample.key)
         caption = sample.captions[int(draw.integers(len(sample.captions)))]
         try:
-            return caption, self._read(sample.clip, self.train_frames, draw)
+            return caption, self._read(sample.clip, self.train_frames, key, draw)
         except DamagedClip as error:
             return caption, error
 
     def videos(self, clips: Sequence[Clip]) -> VideoBatch:
-        """An evaluation batch; every clip has to be readable."""
+        """An evaluation batch; every clip has to be readable.
+
+        Frames are shuffled by the clip's id alone, so that a model's score is the same in every run.
+        """
         rows = _Rows(self.frames, len(clips))
         try:
             reads = self._each(partial(self._read, frames=self.frames), clips)
@@ -189,13 +197,21 @@ class Batches:
             encodings[tokenizer.name] = tokenizer.encode(raw, self.text_length)
         return TextBatch(tuple(c.id for c in captions), tuple(c.clip_id for c in captions), raw, encodings)
 
-    def _read(self, clip: Clip, frames: Frames, draw: np.random.Generator | None = None) -> _Read:
+    def _read(
+        self,
+        clip: Clip,
+        frames: Frames,
+        key: tuple[object, ...] = (),
+        draw: np.random.Generator | None = None,
+    ) -> _Read:
         assert clip.path is not None, "missing clips never reach the reader"
         pixels, times = frames.reader.read(clip)
         read = _Read(pixels, None, times)
         if frames.jittered and draw is not None:
             read = read.choose(jitter(len(times), min(frames.wanted, len(times)), draw))
         real = len(read.times)
+        if frames.order != "forward":
+            read = read.choose(in_order(real, frames.order, generator("frame_order", *key, clip.id)))
         if real < frames.wanted:
             if frames.padding == "repeat":
                 read = read.choose(np.linspace(0, real - 1, frames.wanted).astype(np.int64))

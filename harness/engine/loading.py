@@ -71,9 +71,8 @@ def make_batches(plan: RunPlan, model: VideoTextModel, threads: int) -> Batches:
     padding = model.temporal.padding
 
     def frames(jittered: bool) -> Frames:
-        return Frames(
-            make_reader(plan, wanted, jittered, threads), data.frames, wanted.size, padding, jittered
-        )
+        reader = make_reader(plan, wanted, jittered, threads)
+        return Frames(reader, data.frames, wanted.size, padding, jittered, data.frame_order)
 
     train = frames(True) if data.jitter else None
     return Batches(frames(False), model.tokenizers, data.text_length, train)
@@ -83,7 +82,8 @@ def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int)
     """The reader of a plan's clips; ``jittered`` gives the candidates of random training frames."""
     data = plan.recipe.data
     count = max(data.candidates, data.frames) if jittered else data.frames
-    sampling = Sampling(data.sampling, count, data.fps if data.sampling == "fps" else None, short="fewer")
+    rate = None if data.sampling == "uniform" else data.fps
+    sampling = Sampling(data.sampling, count, rate, short="fewer", slice=data.slice)
     geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation)
     cache = FrameCache(places.cache_root() / "frames") if plan.use_cache else None
     return ClipReader(sampling, geometry, cache, threads, data.storage)

@@ -17,7 +17,7 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.plan import yaml_io
-from harness.plan.schema import Evaluation, Recipe, Stage
+from harness.plan.schema import Data, Evaluation, Recipe, Stage
 from harness.plugins import Registry, singular
 from harness.specs import DatasetSpec
 
@@ -110,8 +110,8 @@ def read_layer(
     chain = chain or {}
     if variants and not path.exists() and ":" not in resource:
         raise HarnessError(
-            f"there is no recipe '{resource}'",
-            f"a file, or one of the method's own: {', '.join(sorted(variants))}",
+            f"cannot read recipe {resource}: there is no such file",
+            f"the method's own variants: {', '.join(sorted(variants))}",
         )
     if path.resolve() in chain:
         raise HarnessError(
@@ -147,7 +147,22 @@ def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = No
     for name, stage in resolved["stages"].items():
         if stage["source"]:
             stage["source"] = _resolve_source(stage["source"], ("stages", name, "source"), layers, registry)
-    return convert(resolved, Recipe, (), layers)
+    recipe = convert(resolved, Recipe, (), layers)
+    _check_sampling(recipe.data, layers)
+    return recipe
+
+
+def _check_sampling(data: Data, layers: Layers) -> None:
+    """What the values that choose frames ask of each other."""
+    name, problem = "", ""
+    if data.slice != "even" and data.sampling == "uniform":
+        name, problem = "slice", f"'{data.slice}' asks for data.sampling fps or reference_fps, not uniform"
+    elif data.slice != "even" and data.jitter:
+        name, problem = "slice", f"'{data.slice}' keeps a part, data.jitter draws from the whole clip"
+    elif data.sampling == "reference_fps" and data.fps != int(data.fps):
+        name, problem = "fps", f"data.sampling reference_fps takes a whole number, not {data.fps:g}"
+    if name:
+        raise HarnessError(f"recipe value 'data.{name}': {problem}", _set_in(layers, ("data", name)))
 
 
 def _resolve_source(

@@ -38,8 +38,10 @@ class Data(_Section):
     train_split: str = ""  # the protocol's where empty
     options: dict[str, Any] = {}  # the data set's own options
     frames: Positive = 12  # per clip, at most
-    sampling: Literal["uniform", "fps"] = "uniform"
-    fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps
+    sampling: Literal["uniform", "fps", "reference_fps"] = "uniform"
+    fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps and reference_fps
+    slice: Literal["even", "head", "tail"] = "even"  # which stay where fps gives more than ``frames``
+    frame_order: Literal["forward", "reversed", "shuffled"] = "forward"  # in which a model gets them
     jitter: bool = False  # draw the training frames anew in each epoch ...
     candidates: Positive = 24  # ... out of this many evenly spaced ones, which are cached
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty

@@ -64,7 +64,8 @@ def _training(batch: int, clips: int) -> tuple[str, ...]:
 @pytest.mark.parametrize(("batch", "world"), [(8, 2), (9, 2), (8, 3)])
 def test_gradients_and_losses(crew, plan, tmp_path, method, batch, world):
     """First-step gradients of every parameter and five losses equal those of one process."""
-    asked = plan(method, *_training(batch, batch * STEPS), "data.jitter=true", "data.candidates=12")
+    drawn = ("data.jitter=true", "data.candidates=12", "data.frame_order=shuffled")
+    asked = plan(method, *_training(batch, batch * STEPS), *drawn)
     [(losses, gradients)] = crew.run(1, parts.train, asked, tmp_path / "one")
     shared, shared_gradients = crew.run(world, parts.train, asked, tmp_path / "many")[0]
     assert len(losses) == STEPS and len(set(losses)) == STEPS
@@ -105,6 +106,7 @@ def test_ranks(crew, plan, tmp_path, shared_cache, method):
     root = tmp_path / "data"
     shutil.copytree(shared_cache / "data", root)
     settings = ("data.options.train_clips=8", TEST_BATCH, "evaluation.tile_memory_mb=64")
+    settings += ("data.frame_order=shuffled",)
     asked = plan(method, *settings, data_root=str(root))
     (missing,) = root.rglob("test00005.mp4")
     missing.unlink()

@@ -58,17 +58,18 @@ def write_clip(
     ticks: list[int] | None = None,
     rotation: int = 0,
     sound: bool = False,
+    rate: Fraction = Fraction(25),
 ) -> Path:
-    """Writes ``frames`` numbered pictures at 25 per second, or at ``ticks`` of 1/1000 s each.
+    """Writes ``frames`` numbered pictures at ``rate`` per second, or at ``ticks`` of 1/1000 s each.
 
     ``size`` is ``(width, height)`` as coded; ``rotation`` is the counter-clockwise turn, in degrees,
     that a player is asked to make: the pictures are stored turned back by as much. With ``sound``
     there is an AAC track as long as the pictures, its packets between theirs.
     """
-    base = Fraction(1, 1000) if ticks else Fraction(1, 25)
+    base = Fraction(1, 1000) if ticks else 1 / rate
     # Without the flag a Matroska file gets a random name, and seeded damage would hit another file.
     with av.open(str(path), "w", format=container, options={"fflags": "bitexact"} | (mux or {})) as out:
-        stream = out.add_stream(codec, rate=25, options=options or {})
+        stream = out.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = size[0], size[1], pixels
         stream.codec_context.time_base = base
         stream.codec_context.thread_count = 1
@@ -82,7 +83,7 @@ def write_clip(
             frame.pts = ticks[number] if ticks else number
             frame.time_base = base
             out.mux(stream.encode(frame))
-            while voice is not None and spoken * _SOUND_SAMPLES < number * _SOUND_RATE / 25:
+            while voice is not None and spoken * _SOUND_SAMPLES < number * _SOUND_RATE / rate:
                 out.mux(voice.encode(_silence(spoken)))
                 spoken += 1
         out.mux(stream.encode(None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from harness.data import Caption, Clip
 from harness.data.cache import FrameCache
 from harness.data.reader import ClipReader
-from harness.data.sampling import Sampling, jitter
+from harness.data.sampling import Sampling, in_order, jitter
 from harness.data.transform import Geometry
 from harness.engine.inputs import Batches, Frames, Sample
 from harness.engine.randomness import generator
@@ -75,3 +77,73 @@ def test_jitter_draws_from_the_candidates_and_damage_leaves_no_hole(gallery, tmp
         places = jitter(len(read.times), min(4, len(read.times)), draw)
         assert np.array_equal(video.frames[row, : len(places)].numpy(), read.frames[places])
         assert video.mask[row].sum() == len(places)
+
+
+def _ordered(order: str, padding: str = "masked", cached: Path | None = None, threads: int = 1) -> Frames:
+    return replace(_frames(4, padding, cached, threads=threads), order=order)
+
+
+def _samples(chosen: Sequence[Clip]) -> list[Sample]:
+    return [Sample(clip, (Caption(f"c{clip.id}", clip.id, "a"),)) for clip in chosen]
+
+
+@pytest.mark.parametrize("padding", ["masked", "repeat"])
+def test_reversed_frames_take_their_times_along(gallery, padding):
+    """Real frames and their times are turned around, and padding stays behind them."""
+    read = _frames(4).reader.read(gallery[0])
+    batch = Batches(_ordered("reversed", padding), (), 0).videos(gallery[:1])
+    places = [2, 1, 0] if padding == "masked" else [2, 2, 1, 0]
+    count = len(places)
+    assert batch.mask[0].tolist() == [True] * count + [False] * (4 - count)
+    assert np.array_equal(batch.frames[0, :count].numpy(), read.frames[places])
+    assert np.array_equal(batch.times[0, :count].numpy(), read.times[places].astype(np.float32))
+    assert not batch.frames[0, count:].any() and not batch.times[0, count:].any()
+
+
+def test_a_shuffle_in_the_test_depends_on_the_clip_alone(gallery, tmp_path):
+    """Every way to share clips out to batches and threads gives a clip the same order."""
+    sound = [clip for clip in gallery if clip.id != "damaged"]
+    whole = Batches(_ordered("shuffled"), (), 0).videos(sound)
+    many = Batches(_ordered("shuffled", threads=3), (), 0).videos(sound[::-1])
+    for row, clip in enumerate(sound):
+        alone = Batches(_ordered("shuffled", cached=tmp_path), (), 0).videos([clip])
+        read = _frames(4).reader.read(clip)
+        places = in_order(len(read.times), "shuffled", generator("frame_order", clip.id))
+        assert np.array_equal(alone.frames[0, : len(places)].numpy(), read.frames[places])
+        for other, at in ((whole, row), (many, len(sound) - 1 - row)):
+            assert np.array_equal(other.frames[at].numpy(), alone.frames[0].numpy())
+            assert np.array_equal(other.times[at].numpy(), alone.times[0].numpy())
+
+
+def test_a_shuffle_in_training_is_that_of_seed_stage_and_epoch(gallery, tmp_path):
+    """Any share of a batch has the frames of the whole one; seed, stage and epoch each change the order."""
+    chosen = _samples([clip for clip in gallery if clip.id != "damaged"])
+    whole = Batches(_ordered("shuffled"), (), 0).training(chosen, 7, "first", 0)[0].sources["video"]
+    for row, sample in enumerate(chosen):
+        batches = Batches(_ordered("shuffled", threads=2), (), 0)
+        share = batches.training([sample], 7, "first", 0)[0].sources["video"]
+        assert np.array_equal(share.frames[0].numpy(), whole.frames[row].numpy())
+        assert np.array_equal(share.times[0].numpy(), whole.times[row].numpy())
+    batches = Batches(_ordered("shuffled", cached=tmp_path), (), 0)
+    batches.frames.reader.prepare(gallery)
+    for keys in (
+        [(n, "first", 0) for n in range(60)],
+        [(7, n, 0) for n in range(60)],
+        [(7, "first", n) for n in range(60)],
+    ):
+        orders = set()
+        for key in keys:
+            video = batches.training(chosen[:1], *key)[0].sources["video"]
+            assert video.mask[0].tolist() == [True, True, True, False] and not video.frames[0, 3].any()
+            orders.add(tuple(video.times[0, :3].tolist()))
+        assert len(orders) == 6, "sixty draws hold all orders of three frames"
+
+
+def test_jittered_frames_are_drawn_before_they_are_ordered(gallery):
+    """The order leaves alone which frames a training sample draws."""
+    forward = _frames(10)
+    chosen = _samples(gallery[3:])
+    plain = Batches(_frames(4), (), 0, forward).training(chosen, 1)[0].sources["video"]
+    turned = replace(forward, order="reversed")
+    other = Batches(_frames(4), (), 0, turned).training(chosen, 1)[0].sources["video"]
+    assert np.array_equal(other.frames[0].numpy(), plain.frames[0].numpy()[::-1])

@@ -246,12 +246,20 @@ def test_the_report_names_what_a_run_will_be_without(tmp_path):
     assert "  bad19: cut off" in lines and "  bad20: cut off" not in lines and "and 5 more" in lines[-1]
 
 
-@pytest.mark.parametrize("storage", ["npy", "jpeg"])
-def test_what_is_prepared_is_what_a_run_reads(cli, small_shapes, workplace, tmp_path, monkeypatch, storage):
-    """After `data prepare` a dry run of the same options finds nothing to decode, jittered or not."""
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("data.jitter=true",),
+        ("data.jitter=true", "data.storage=jpeg"),
+        ("data.sampling=reference_fps", "data.fps=2", "data.slice=tail", "data.frame_order=shuffled"),
+    ],
+)
+def test_what_is_prepared_is_what_a_run_reads(cli, small_shapes, workplace, tmp_path, monkeypatch, settings):
+    """After `data prepare` a dry run of the same options finds nothing to decode, however frames are chosen."""
     monkeypatch.setenv("HARNESS_CACHE", os.environ["HARNESS_CACHE"])
-    options = [*small_shapes[2:], "--set", "data.jitter=true", "--set", f"data.storage={storage}"]
-    options += ["--backbone", "tiny", "--set", "data.frames=3"]
+    options = [*small_shapes[2:], "--backbone", "tiny", "--set", "data.frames=3"]
+    for setting in settings:
+        options += ["--set", setting]
     done = cli("data", "prepare", "shapes", "--method", "clip4clip_meanp", *options, "--jobs", 2)
     assert done.exit_code == 0 and "| train" in done.output
     looked = cli("run", "--method", "clip4clip_meanp", "--dataset", "shapes", *options, "--dry-run")

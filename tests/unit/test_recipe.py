@@ -309,6 +309,12 @@ def test_a_stage_replaces_a_shared_component(lab):
         ("stages:\n  warm: {lr: x}\n", "stages.warm.lr", 2),
         ("data:\n  frames: many\n", "data.frames", 2),
         ("data:\n  sampling: random\n", "data.sampling", 2),
+        ("data:\n  slice: middle\n", "data.slice", 2),
+        ("data:\n  frame_order: backwards\n", "data.frame_order", 2),
+        ("data:\n  slice: head\n", "data.slice", 2),
+        ("data:\n  sampling: fps\n  jitter: true\n  slice: tail\n", "data.slice", 4),
+        ("data:\n  sampling: reference_fps\n  fps: 1.5\n", "data.fps", 3),
+        ("data:\n  sampling: reference_fps\n  fps: 0.5\n", "data.fps", 3),
         ("data:\n  options: {shares: 1}\n", "data.options.shares", 2),
         ("data:\n  options: {sizes: [1, two]}\n", "data.options.sizes.1", 2),
         ("model:\n  backbone: {name: tiny, width: wide}\n", "model.backbone.width", 2),
@@ -438,8 +444,10 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "data.options.share": "0.25",
         "data.options.sizes": "[1]",
         "data.frames": "5",
-        "data.sampling": "fps",
+        "data.sampling": "reference_fps",
         "data.fps": "2",
+        "data.slice": "head",
+        "data.frame_order": "shuffled",
         "data.jitter": "true",
         "data.candidates": "30",
         "data.fit": "squash",
@@ -456,6 +464,9 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "train.schedule.warmup": "0.5",
         "train.groups": "[{match: [a]}]",
         "train.trainable": "[a]",
+        "train.freeze_layers": "2",
+        "train.gather": "reference",
+        "train.source": "{dataset: shapes}",
         "train.loss.reduction": "sum",
         "train.clip_grad_norm": "2",
         "train.max_logit_scale": "50",
@@ -473,7 +484,9 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
     paths = {path.replace("stages.finetune.", "train.") for path in lab.origins()}
     unchanged = {path for path in paths if not path.startswith((*changes, *components))}
     assert unchanged == {"evaluation.selection"}, "which has a single value"
-    digests = [lab.plan().digest, *(lab.plan(f"{path}={value}").digest for path, value in changes.items())]
+    base = "data.sampling=fps"  # where all values that choose frames may be set
+    digests = [lab.plan(base, f"{path}={value}").digest for path, value in changes.items()]
+    digests.append(lab.plan(base).digest)
     assert len(set(digests)) == len(changes) + 1
 
 

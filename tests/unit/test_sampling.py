@@ -6,14 +6,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.sampling import Sampling, candidates, fps, jitter, real_mask, uniform
+from harness.data.sampling import (
+    Sampling,
+    candidates,
+    fps,
+    in_order,
+    jitter,
+    kept,
+    real_mask,
+    reference_fps,
+    uniform,
+)
 from harness.data.transform import Geometry
 from harness.data.video import VideoInfo
 from harness.errors import HarnessError
 
 
 def _info(times: np.ndarray, step: float) -> VideoInfo:
-    return VideoInfo(len(times), float(times[-1] - times[0] + step), 96, 64, times)
+    return VideoInfo(len(times), float(times[-1] - times[0] + step), 96, 64, times, 1 / step)
 
 
 @pytest.mark.parametrize("available", [1, 5, 12, 13, 250, 751])
@@ -62,6 +72,72 @@ def test_a_still_picture_is_repeated_by_fps():
     assert fps(np.array([0.0, 3.0]), 4.0, 1.0, 10).tolist() == [0, 0, 0, 1]
 
 
+def test_fps_keeps_the_part_that_is_asked_for():
+    """Of sixty seconds at one frame a second the first or the last twelve can be kept."""
+    times = np.arange(0, 60, 0.04)
+    every_second = fps(times, 60.0, 1.0, 60)
+    assert fps(times, 60.0, 1.0, 12, "head").tolist() == every_second[:12].tolist()
+    assert fps(times, 60.0, 1.0, 12, "tail").tolist() == every_second[-12:].tolist()
+
+
+def test_reference_fps_cuts_the_rate_to_an_integer():
+    """At 29.97 frames per second a second is taken for 29 frames, and the last one is begun too."""
+    assert reference_fps(30000 / 1001, 300, 1).tolist() == list(range(0, 300, 29))
+    assert reference_fps(29.0, 300, 2).tolist() == [s * 29 + o for s in range(11) for o in (0, 14)][:21]
+
+
+@pytest.mark.parametrize("rate", [1.0, 7.5, 25.0, 30000 / 1001])
+@pytest.mark.parametrize("per_second", [1, 3, 25])
+def test_reference_fps_takes_as_many_frames_of_every_second(rate, per_second):
+    """All indices ascend without repeats inside the clip, and every whole second has the same number."""
+    if per_second > int(rate):
+        with pytest.raises(HarnessError, match="frames per second cannot be taken") as caught:
+            reference_fps(rate, 100, per_second)
+        assert caught.value.hint
+        return
+    for available in (1, 2, 24, 25, 26, 299, 300):
+        indices = reference_fps(rate, available, per_second)
+        assert indices.dtype == np.int64 and indices[0] == 0 and indices[-1] < available
+        assert (np.diff(indices) > 0).all()
+        counts = np.bincount(indices // int(rate))
+        assert (counts[: available // int(rate)] == per_second).all()
+
+
+def test_reference_fps_includes_the_end_of_a_window():
+    """Seconds 0 to 31 are 32 frames, a window past the clip's end stops there, fractions are widened."""
+    long = 60 * 25
+    assert reference_fps(25.0, long, 1, 0.0, 31.0).tolist() == list(range(0, 32 * 25, 25))
+    assert reference_fps(25.0, 60, 1, 0.0, 31.0).tolist() == [0, 25, 50]
+    assert reference_fps(25.0, long, 1, 2.0).tolist() == list(range(50, long, 25))
+    assert reference_fps(25.0, long, 1, 2.7, 4.2).tolist() == reference_fps(25.0, long, 1, 2.0, 5.0).tolist()
+    assert not len(reference_fps(25.0, 60, 1, 3.0, 9.0))
+
+
+def test_a_rate_below_one_is_refused_with_another_way():
+    """A clip of half a frame per second has no whole frame a second; asking for fewer cannot help."""
+    with pytest.raises(HarnessError) as caught:
+        reference_fps(0.5, 10, 1)
+    assert "a clip of 0.5" in caught.value.message and "data.sampling" in caught.value.hint
+
+
+@pytest.mark.parametrize("part", ["even", "head", "tail"])
+def test_what_is_kept_is_the_part_by_name(part):
+    """Short clips stay whole; of longer ones the first, the last or evenly spread frames stay."""
+    assert kept(3, 4, part).tolist() == [0, 1, 2] and kept(4, 4, part).tolist() == [0, 1, 2, 3]
+    expected = {"even": [0, 4, 8, 12], "head": [0, 1, 2, 3], "tail": [9, 10, 11, 12]}
+    assert kept(13, 4, part).tolist() == expected[part]
+    assert kept(0, 4, part).tolist() == []
+
+
+def test_orders_hold_every_frame_once():
+    """Reversing turns the places around; a shuffle is a permutation that follows its generator."""
+    assert in_order(4, "forward").tolist() == [0, 1, 2, 3]
+    assert in_order(4, "reversed").tolist() == [3, 2, 1, 0]
+    first, second = (in_order(20, "shuffled", np.random.default_rng(3)) for _ in range(2))
+    assert first.tolist() == second.tolist() != list(range(20))
+    assert sorted(first.tolist()) == list(range(20))
+
+
 @pytest.mark.parametrize("count,wanted", [(32, 12), (100, 2), (12, 12), (5, 12), (1, 4), (9, 1)])
 def test_jitter_is_ascending_and_inside(count, wanted):
     """Every draw has the wanted length, ascends, and stays among the candidates."""
@@ -91,20 +167,44 @@ def test_sampling_chooses_and_names_itself():
     info = _info(np.arange(0, 10, 0.04), 0.04)
     assert Sampling("uniform", 12).choose(info).tolist() == uniform(250, 12).tolist()
     assert Sampling("fps", 4, 1).choose(info).tolist() == [0, 75, 150, 225]
+    assert Sampling("fps", 4, 1, slice="tail").choose(info).tolist() == [150, 175, 200, 225]
+    assert Sampling("reference_fps", 4, 1).choose(info, 2, 8).tolist() == [50, 100, 150, 200]
+    assert Sampling("reference_fps", 4, 1, slice="head").choose(info, 2, 8).tolist() == [50, 75, 100, 125]
     samplings = [
         Sampling(),
         Sampling("uniform", 8),
         Sampling("fps", 12, 1),
         Sampling("fps", 12, 0.5),
         Sampling("uniform", 12, short="fewer"),
+        Sampling("fps", 12, 1, slice="head"),
+        Sampling("fps", 12, 1, slice="tail"),
+        Sampling("reference_fps", 12, 1),
+        Sampling("reference_fps", 12, 2),
+        Sampling("reference_fps", 12, 1, slice="head"),
     ]
     assert len({s.key() for s in samplings}) == len(samplings)
     assert Sampling("fps", 12, 1).key() == Sampling("fps", 12, 1.0).key()
 
 
+def test_a_full_cache_stays_valid():
+    """Samplings that were there before reference_fps and slices have the keys that they always had."""
+    assert Sampling("uniform", 12, short="fewer").key() == "uniform-12-fewer"
+    assert Sampling("fps", 12, 1).key() == "fps-1.0-max-12"
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"kind": "random"}, {"kind": "fps"}, {"frames": 0}, {"fps": 1.0}, {"short": "loop"}],
+    [
+        {"kind": "random"},
+        {"kind": "fps"},
+        {"kind": "reference_fps"},
+        {"kind": "reference_fps", "fps": 1.5},
+        {"frames": 0},
+        {"fps": 1.0},
+        {"short": "loop"},
+        {"slice": "head"},
+        {"kind": "fps", "fps": 1.0, "slice": "middle"},
+    ],
 )
 def test_wrong_sampling_is_refused_with_a_hint(wrong):
     """A sampling that means nothing raises `HarnessError` with a hint."""

@@ -14,7 +14,7 @@ import numpy as np
 from harness.data.dataset import Caption, Clip, Dataset, Progress, SplitReport
 from harness.data.inspection.sameness import same_content
 from harness.data.video import DamagedClip, VideoInfo, read_frames_sequential
-from harness.data.window import restricted
+from harness.data.window import no_frame, restricted
 from harness.errors import HarnessError
 from harness.results.digest import texts_hash
 from harness.specs import ProtocolSpec
@@ -196,10 +196,8 @@ def _decode(path: Path, clips: Sequence[Clip]) -> dict[_Part, str]:
         return {_part(clip): error.reason for clip in clips}
     damaged = {}
     for clip in clips:
-        try:
-            restricted(known[-1], clip)
-        except DamagedClip as error:
-            damaged[_part(clip)] = error.reason
+        if not restricted(known[-1], clip.start_s, clip.end_s)[0].frames:
+            damaged[_part(clip)] = no_frame(known[-1], clip)
     return damaged
 
 

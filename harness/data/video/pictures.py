@@ -101,7 +101,7 @@ def rate_of(folder: Path | str) -> float:
 def _survey(folder: Path, files: list[Path]) -> VideoInfo:
     height, width = _picture(folder, files[0], None).shape[:2]
     rate = rate_of(folder)
-    return VideoInfo(len(files), len(files) / rate, width, height, np.arange(len(files)) / rate)
+    return VideoInfo(len(files), len(files) / rate, width, height, np.arange(len(files)) / rate, rate)
 
 
 def _picture(folder: Path, file: Path, size: tuple[int, int] | None) -> np.ndarray:

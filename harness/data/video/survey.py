@@ -25,7 +25,8 @@ class VideoInfo:
 
     ``width`` and ``height`` are those of the picture as shown, after rotation. ``times [frames]``
     are the presentation times in seconds, ascending, starting where the stream says.
-    ``duration_s`` runs from the first frame to the end of the last.
+    ``duration_s`` runs from the first frame to the end of the last. ``rate`` is what the container
+    states in frames per second, an average where it varies; a folder of pictures has its own.
     """
 
     frames: int
@@ -33,6 +34,7 @@ class VideoInfo:
     width: int
     height: int
     times: np.ndarray
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def survey(path: Path | str, container, stream) -> Survey | None:
         return None
     times = packets.pts * float(stream.time_base)
     duration = float((packets.end - int(packets.pts[0])) * stream.time_base)
-    info = VideoInfo(len(times), duration, *upright_size(opening), times)
+    info = VideoInfo(len(times), duration, *upright_size(opening), times, _rate_of(stream))
     return Survey(info, packets.pts, packets, opening)
 
 
@@ -99,15 +101,20 @@ def survey_by_decoding(path: Path | str, threads: int) -> Survey:
             size = size or upright_size(frame)
             pts.append(NO_TIME if frame.pts is None else frame.pts)
             end = max(end, (frame.pts or 0) + (frame.duration or 0))
-        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate or 25
+        base, rate = stream.time_base, _rate_of(stream)
     if size is None:
         raise DamagedClip(path, "holds no video frames")
     count, ticks = len(pts), np.unique(np.array(pts, dtype=np.int64))
     if len(ticks) < count or ticks[0] == NO_TIME:
-        times, duration, ticks = np.arange(count) / float(rate), count / float(rate), None
+        times, duration, ticks = np.arange(count) / rate, count / rate, None
     else:
         times, duration = ticks * float(base), float((end - int(ticks[0])) * base)
-    return Survey(VideoInfo(count, duration, *size, times), ticks)
+    return Survey(VideoInfo(count, duration, *size, times, rate), ticks)
+
+
+def _rate_of(stream) -> float:
+    """The stream's average rate in frames per second, which is also what OpenCV reports; 25 if unknown."""
+    return float(stream.average_rate or stream.guessed_rate or 25)
 
 
 def all_frames(path: Path | str, container, stream) -> Iterator[av.VideoFrame]:
