@@ -4,8 +4,7 @@ The same records give the same bytes on every machine, so a committed page can b
 against the committed records, and an edited digit is found. Rows stand in one table only if
 their hard keys agree; inside it they are ranked per section. A published row states neither the hash
 of its texts nor its ties, so it stands under the table that it may belong to, in a section of its own.
-Not covered: whether a record's
-figures follow from its own counts.
+Not covered: whether a record's figures follow from its own counts.
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ _LEGEND = (
     "T2V is text-to-video, V2T video-to-text; R@k is in percent of all queries, MdR and MnR are "
     "the median and mean rank counted from 1. " + _UNCERTAINTY
 )
+
 Key = TypeVar("Key", bound=Hashable)
 
 
