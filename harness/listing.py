@@ -78,7 +78,8 @@ def _describe(
         facts += [(f"recipe for {name}", resource) for name, resource in sorted(spec.recipes.items())]
         facts += [(f"--recipe {name}", resource) for name, resource in sorted(spec.variants.items())]
     elif isinstance(spec, PublishedResultsSpec):
-        facts.append(("rows", spec.rows))
+        facts.append(("file", spec.rows))
+        facts += [("results", line) for line in _published_rows(spec)]
     else:
         defaults = {field.name: field for field in msgspec.structs.fields(spec.options)}
         facts += [("option", f"{name} = {_shown(_default(field))}") for name, field in defaults.items()]
@@ -86,6 +87,13 @@ def _describe(
     return (
         text + "\n" + _resolved(registry, spec, dataset, settings) if isinstance(spec, MethodSpec) else text
     )
+
+
+def _published_rows(spec: PublishedResultsSpec) -> list[str]:
+    from harness.plan.yaml_io import locate
+    from harness.results import published
+
+    return published.count_lines(published.read(*locate(spec.rows, published.WHAT)).values())
 
 
 def _resolved(registry: Registry, method: MethodSpec, dataset: str, settings: Sequence[str]) -> str:

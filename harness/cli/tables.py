@@ -55,8 +55,10 @@ def plugins() -> None:
     "--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records."
 )
 def leaderboard(leaderboards: Path, check: bool) -> None:
-    """Regenerate all tables from the records."""
+    """Copy the published results of the installed plugins, and regenerate all tables."""
+    from harness.plugins import registry
     from harness.results import leaderboard as tables
+    from harness.results import published
 
     if not leaderboards.is_dir():
         raise HarnessError(
@@ -70,5 +72,5 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
             sys.exit(1)
         click.echo("every table follows from its records")
         return
-    for path in tables.write_all(leaderboards):
+    for path in [*published.export(registry(), leaderboards), *tables.write_all(leaderboards)]:
         click.echo(f"wrote {path}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ def read_layer(
 ) -> None:
     """Lay a recipe file and, before it, what it ``extends``; ``resource`` is a path or
     ``package:path``. ``variants`` are the names that could have been meant by one that is no file."""
-    path, shown = _locate(resource)
+    path, shown = yaml_io.locate(resource)
     chain = chain or {}
     if variants and not path.exists() and ":" not in resource:
         raise HarnessError(
@@ -292,19 +291,6 @@ def _leaves(value: Any, path: tuple[str, ...], origin: str) -> yaml_io.Origins:
     if not isinstance(value, dict) or not value:
         return {path: origin}
     return {p: o for key, item in value.items() for p, o in _leaves(item, (*path, str(key)), origin).items()}
-
-
-def _locate(resource: str) -> tuple[Path, str]:
-    package, colon, inner = resource.partition(":")
-    if colon and not Path(resource).exists():
-        try:
-            path = Path(str(files(package))) / inner
-        except (ImportError, TypeError, ValueError) as error:
-            raise HarnessError(
-                f"recipe {resource}: no package '{package}'", "check the name before the colon"
-            ) from error
-        return path, f"{package}/{inner}"
-    return Path(resource), resource
 
 
 def _relative(base: str, resource: str) -> str:

@@ -7,6 +7,7 @@ keys. Recipes are read by the YAML 1.2 core rules instead, and every leaf rememb
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ def read(path: Path, shown: str, what: str = "recipe") -> tuple[dict[str, Any], 
     if node is not None:
         _note(node, (), shown, origins)
     return values, origins
+
+
+def locate(resource: str, what: str = "recipe") -> tuple[Path, str]:
+    """The file behind a path or ``package:path``, and its name for messages."""
+    package, colon, inner = resource.partition(":")
+    if colon and not Path(resource).exists():
+        try:
+            path = Path(str(files(package))) / inner
+        except (ImportError, TypeError, ValueError) as error:
+            raise HarnessError(
+                f"{what} {resource}: no package '{package}'", "check the name before the colon"
+            ) from error
+        return path, f"{package}/{inner}"
+    return Path(resource), resource
 
 
 def _note(node: yaml.Node, path: tuple[str, ...], shown: str, origins: Origins) -> None:

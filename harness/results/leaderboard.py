@@ -1,9 +1,10 @@
-"""The leaderboard pages: a pure function of the result records.
+"""The leaderboard pages: a pure function of the result records and the published rows beside them.
 
 The same records give the same bytes on every machine, so a committed page can be checked
 against the committed records, and an edited digit is found. Rows stand in one table only if
-their hard keys agree; inside it they are ranked per section. Not covered: whether a record's
-figures follow from its own counts.
+their hard keys agree; inside it they are ranked per section. A published row states neither the hash
+of its texts nor its ties, so it stands under the table that it may belong to, in a section of its own.
+Not covered: whether a record's figures follow from its own counts.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from harness.errors import HarnessError
+from harness.results import published
+from harness.results.published_table import LEGEND, render_published
 from harness.results.record import (
     HardKey,
     ResultRecord,
@@ -28,6 +31,7 @@ from harness.results.record import (
 )
 from harness.results.table import (
     NOTHING,
+    SELECTIONS,
     Row,
     escape,
     group_seeds,
@@ -46,23 +50,20 @@ _LEGEND = (
     "T2V is text-to-video, V2T video-to-text; R@k is in percent of all queries, MdR and MnR are "
     "the median and mean rank counted from 1. " + _UNCERTAINTY
 )
-_SELECTIONS = {
-    "last": "last epoch",
-    "val": "best on validation",
-    "test": "best on test",
-    "unknown": "selection unknown",
-}
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 def regenerate(leaderboards: str | os.PathLike[str]) -> dict[Path, str]:
-    """The text of every page that follows from the records under ``leaderboards/results``.
+    """The text of every page that follows from the records under ``leaderboards/results`` and the
+    rows under ``leaderboards/published``.
 
-    Raises HarnessError for a record that cannot be read or does not lie where it belongs.
+    Raises HarnessError for a record that cannot be read or does not lie where it belongs, and for
+    a published row that is not well formed.
     """
     folder = Path(leaderboards)
-    return {folder / name: text for name, text in pages(read_records(folder)).items()}
+    records = [*read_records(folder), *published.read_copies(folder)]
+    return {folder / name: text for name, text in pages(records).items()}
 
 
 def write_all(leaderboards: str | os.PathLike[str]) -> list[Path]:
@@ -103,7 +104,7 @@ def check(leaderboards: str | os.PathLike[str]) -> list[str]:
 
 
 def read_records(leaderboards: str | os.PathLike[str]) -> list[ResultRecord]:
-    """All records, in the order of their paths.
+    """All measured records, in the order of their paths.
 
     A record under another name than its own could count a seed twice or show a run in the wrong
     place, so it raises HarnessError, as an unreadable one does.
@@ -123,8 +124,14 @@ def pages(records: Iterable[ResultRecord]) -> dict[str, str]:
     """File name to text: one page per data set that has records, and the overview."""
     datasets = _partition((record.dataset, record) for record in records)
     result = {f"{name}.md": _dataset_page(name, runs) for name, runs in sorted(datasets.items())}
-    result[OVERVIEW] = _overview(datasets)
+    measured = {name: _measured(runs) for name, runs in datasets.items()}
+    only_published = sorted(name for name, runs in measured.items() if not runs)
+    result[OVERVIEW] = _overview({name: runs for name, runs in measured.items() if runs}, only_published)
     return result
+
+
+def _measured(records: Sequence[ResultRecord]) -> list[ResultRecord]:
+    return [record for record in records if record.kind == "measured"]
 
 
 def _partition(pairs: Iterable[tuple[Key, ResultRecord]]) -> dict[Key, list[ResultRecord]]:
@@ -132,6 +139,21 @@ def _partition(pairs: Iterable[tuple[Key, ResultRecord]]) -> dict[Key, list[Resu
     for key, record in pairs:
         parts[key].append(record)
     return dict(parts)
+
+
+class Stated(NamedTuple):
+    """What a paper states of the table that its rows belong to."""
+
+    task: str
+    protocol: str
+    query_unit: str
+    n_queries: int
+    n_gallery: int
+    postprocess: str
+
+
+def _stated(key: HardKey) -> Stated:
+    return Stated(*(getattr(key, name) for name in Stated._fields))
 
 
 def _tables(records: Sequence[ResultRecord]) -> dict[HardKey, list[ResultRecord]]:
@@ -153,7 +175,7 @@ def _tables(records: Sequence[ResultRecord]) -> dict[HardKey, list[ResultRecord]
 def _sections(records: Sequence[ResultRecord]) -> dict[Section, list[ResultRecord]]:
     """The sections of one table, by train split, then from the strictest selection down."""
     parts = _partition((section(record), record) for record in records)
-    strictness = list(_SELECTIONS)
+    strictness = list(SELECTIONS)
 
     def order(part: Section) -> tuple[str, int]:
         return part.train_split, strictness.index(part.selection)
@@ -162,24 +184,53 @@ def _sections(records: Sequence[ResultRecord]) -> dict[Section, list[ResultRecor
 
 
 def _dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
-    tables = _tables(records)
+    tables = _tables(_measured(records))
+    rows = [record for record in records if record.kind == "published"]
+    quoted = _partition((_stated(hard_key(record)), record) for record in rows)
     titles = [_title(key) for key in tables]
     lines = [HEADER, "", f"# {escape(dataset)}", "", _LEGEND]
+    if quoted:
+        lines += ["", LEGEND]
     for key, title in zip(tables, titles, strict=True):
         if titles.count(title) > 1:
             title += f", {key.task}, {key.v2t}, texts `{key.ids_texts_hash[:12] or 'unknown'}`"
         lines += ["", f"## {title}", "", _protocol_line(key, tables[key])]
         for part, runs in _sections(tables[key]).items():
             lines += ["", f"### {_section_title(part)}", "", render_rows(group_seeds(runs))]
+        if key.missing == "worst":  # the first table that fits is the more usual one
+            lines += _published_sections(quoted.pop(_stated(key), []))
+    for stated in sorted(quoted, key=lambda stated: (stated.postprocess != "none", stated)):
+        lines += [
+            "",
+            f"## {_conditions(stated)}",
+            "",
+            f"Task: {escape(stated.task)}. Nothing was measured here.",
+        ]
+        lines += _published_sections(quoted[stated])
     return "\n".join(lines) + "\n"
+
+
+def _published_sections(records: Sequence[ResultRecord]) -> list[str]:
+    """The published rows of one table, a section for each train split and zero-shot rows last."""
+    parts = _partition((record.train_split, record) for record in records)
+    lines = []
+    for split in sorted(parts, key=lambda split: (split == published.ZERO_SHOT, split)):
+        title = "zero-shot" if split == published.ZERO_SHOT else f"trained on {escape(split)}"
+        lines += ["", f"### Published, {title}", "", render_published(parts[split])]
+    return lines
 
 
 def _title(key: HardKey) -> str:
     """What sets a table apart, in one line. Dual softmax and the like must be seen at once."""
+    return f"{_conditions(_stated(key))}, ties: {escape(key.ties)}" + (
+        ", missing clips dropped: not comparable" if key.missing == "drop" else ""
+    )
+
+
+def _conditions(stated: Stated) -> str:
     return (
-        f"{escape(key.protocol)}: {key.n_queries} {key.query_unit}s x {key.n_gallery} videos, "
-        f"post-processing: {escape(key.postprocess)}, ties: {escape(key.ties)}"
-        + (", missing clips dropped: not comparable" if key.missing == "drop" else "")
+        f"{escape(stated.protocol)}: {stated.n_queries} {stated.query_unit}s x {stated.n_gallery} videos, "
+        f"post-processing: {escape(stated.postprocess)}"
     )
 
 
@@ -191,15 +242,18 @@ def _protocol_line(key: HardKey, records: Sequence[ResultRecord]) -> str:
 
 
 def _section_title(part: Section) -> str:
-    if part.train_split == "none":
+    if part.train_split == published.ZERO_SHOT:
         return "Zero-shot: not trained on this data set"
-    return f"Trained on {escape(part.train_split)}, {_SELECTIONS[part.selection]}"
+    return f"Trained on {escape(part.train_split)}, {SELECTIONS[part.selection]}"
 
 
-def _overview(datasets: dict[str, list[ResultRecord]]) -> str:
+def _overview(datasets: dict[str, list[ResultRecord]], only_published: Sequence[str]) -> str:
+    """Measured results only: a published row has no uncertainty to stand beside theirs."""
     lines = [HEADER, "", "# Leaderboards", ""]
+    elsewhere = ", ".join(f"[{escape(name)}]({name}.md)" for name in only_published)
+    pointer = ["", f"Published results, nothing measured here: {elsewhere}."] if elsewhere else []
     if not datasets:
-        return "\n".join([*lines, "No result has been recorded yet."]) + "\n"
+        return "\n".join([*lines, "No result has been recorded yet.", *pointer]) + "\n"
     lines += [
         "Text-to-video R@1 of each method's best recipe. A column is one table of its data set's "
         "page, named below; the page has the other tables, all figures and the conditions. " + _UNCERTAINTY,
@@ -233,7 +287,7 @@ def _overview(datasets: dict[str, list[ResultRecord]]) -> str:
             continue
         title = _title(next(iter(_tables(datasets[name]))))
         lines.append(f"- {escape(name)}: {title}. {_section_title(default)}.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + pointer) + "\n"
 
 
 def _default_column(
@@ -269,8 +323,6 @@ def _overview_notes(default: Section | None, part: Section, row: Row) -> list[st
         notes.append(f"{_section_title(part)}, unlike the rest of its column.")
     if any(run.missing.test for run in row.runs):
         notes.append("Some test clips were missing and are ranked last; see the data set's page.")
-    if row.published:
-        notes.append("Published, not measured here; see the data set's page for the source.")
     return notes
 
 

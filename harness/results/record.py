@@ -170,7 +170,9 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Units: ``train_seconds`` s of wall clock, ``gpu_hours`` h, ``peak_memory_mb`` MiB of the
     busiest worker, ``resolution`` pixels, ``text_length`` tokens, ``batch_size`` over all
-    workers. A published row has no counts, no digest and a ``source``; its unknowns are None.
+    workers. A published row has no counts, no digest and a ``source``; its unknowns are None. It was
+    ``read`` there or is ``recalled`` from memory, and of a row that was read ``recalled_fields`` names
+    the figures that are not from there, such as ``t2v.MdR``.
     """
 
     schema: Literal[1] = 1
@@ -213,6 +215,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     created: str = ""
     source: str = ""
     confidence: Literal["", "read", "recalled"] = ""
+    recalled_fields: tuple[str, ...] = ()
+    note: str = ""
 
     def __post_init__(self) -> None:
         for what in ("method", "dataset"):

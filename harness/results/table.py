@@ -1,4 +1,4 @@
-"""One section of a leaderboard: runs become rows, rows become Markdown.
+"""One section of a leaderboard: measured runs become rows, rows become Markdown.
 
 Runs that differ in nothing but the seed are one row. Not covered: which records share a table
 (:func:`harness.results.record.hard_key`) and the files (:mod:`harness.results.leaderboard`).
@@ -16,6 +16,12 @@ from harness.results.record import DIRECTIONS, FIGURES, ResultRecord
 from harness.results.statistics import Spread, over_seeds, recall_interval
 
 NOTHING = "—"
+SELECTIONS = {
+    "last": "last epoch",
+    "val": "best on validation",
+    "test": "best on test",
+    "unknown": "selection unknown",
+}
 # A footnote names so many clips; the record has them all.
 NAMED_CLIPS = 5
 
@@ -30,10 +36,6 @@ class Row:
     def method(self) -> str:
         return self.runs[0].method
 
-    @property
-    def published(self) -> bool:
-        return self.runs[0].kind == "published"
-
     def figure(self, direction: str, name: str) -> Spread | None:
         """One figure over the seeds; None unless every run has it."""
         return _spread([getattr(run.metrics, direction).get(name) for run in self.runs])
@@ -42,15 +44,14 @@ class Row:
         """Sort key: best text-to-video R@1 first, then by name and recipe."""
         best = self.figure("t2v", "R@1")
         first = self.runs[0]
-        return (-best.mean if best else 1.0, self.method, first.recipe_digest, first.source)
+        return (-best.mean if best else 1.0, self.method, first.recipe_digest)
 
 
 def group_seeds(records: Iterable[ResultRecord]) -> list[Row]:
     """The rows of one section, best first; runs of one method and recipe digest share a row."""
     rows: dict[tuple[str, ...], list[ResultRecord]] = defaultdict(list)
     for record in records:
-        # A published row has no digest; its source keeps two reports of one method apart.
-        rows[record.kind, record.method, record.recipe_digest, record.source].append(record)
+        rows[record.method, record.recipe_digest].append(record)
     grouped = [Row(tuple(sorted(runs, key=lambda run: run.seed or 0))) for runs in rows.values()]
     return sorted(grouped, key=Row.order)
 
@@ -61,20 +62,23 @@ def render_rows(rows: Sequence[Row]) -> str:
     footnotes: list[str] = []
     body = []
     for row in rows:
-        marks = []
-        for note in _notes(row):
-            if note not in footnotes:
-                footnotes.append(note)
-            marks.append(str(footnotes.index(note) + 1))
-        name = f"*{escape(row.method)}*" if row.published else escape(row.method)
-        mark = f" <sup>{', '.join(marks)}</sup>" if marks else ""
-        body.append([name + mark, *_figures(row, contrasts), *(cell(row) for _, cell in _COLUMNS)])
+        name = escape(row.method) + footnoted(_notes(row), footnotes)
+        body.append([name, *_figures(row, contrasts), *(cell(row) for _, cell in _COLUMNS)])
     heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
     heads += [*(escape(name.replace("_", " ")) for name in contrasts), *(head for head, _ in _COLUMNS)]
     lines = [markdown_table(["Method", *heads], body)]
     if footnotes:
         lines += ["", *(f"{number}. {note}" for number, note in enumerate(footnotes, start=1))]
     return "\n".join(lines)
+
+
+def footnoted(notes: Sequence[str], footnotes: list[str]) -> str:
+    """The marks of a row's notes; a note that ``footnotes`` lacks is added to them."""
+    for note in notes:
+        if note not in footnotes:
+            footnotes.append(note)
+    marks = ", ".join(str(footnotes.index(note) + 1) for note in notes)
+    return f" <sup>{marks}</sup>" if marks else ""
 
 
 def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -89,7 +93,7 @@ def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str
 def recall_at_1(row: Row, direction: str) -> str:
     """R@1 with what is known of its uncertainty: seeds if there are several, else queries."""
     figure = row.figure(direction, "R@1")
-    if figure is None or figure.n > 1 or row.runs[0].queries is None:
+    if figure is None or figure.n > 1:
         return _number(figure)
     n = len(getattr(row.runs[0].queries, direction))
     low, high = recall_interval(figure.mean, n)
@@ -141,10 +145,6 @@ def _notes(row: Row) -> list[str]:
         notes.append("The ids and texts of the test protocol were not verified.")
     if any(run.dirty for run in row.runs):
         notes.append("Measured with uncommitted changes in the source tree.")
-    if row.published:
-        first = row.runs[0]
-        how = "read in" if first.confidence == "read" else "recalled, not read again, from"
-        notes.append(f"Published, not measured here; {how} {escape(first.source)}.")
     return notes
 
 
@@ -185,8 +185,6 @@ def _missing(run: ResultRecord) -> str:
 
 
 def _seeds(row: Row) -> str:
-    if row.published:
-        return NOTHING
     return f"{len(row.runs)} ({', '.join(str(run.seed) for run in row.runs)})"
 
 
@@ -201,8 +199,7 @@ def _train_time(row: Row) -> str:
 
 
 def _recipe(row: Row) -> str:
-    digest = row.runs[0].recipe_digest
-    return f"`{digest[:8]}`" if digest else NOTHING
+    return f"`{row.runs[0].recipe_digest[:8]}`"
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (

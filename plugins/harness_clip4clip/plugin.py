@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import MethodSpec, OptimizerSpec, Options, ScheduleSpec, TemporalModuleSpec, hookimpl
+from harness import (
+    MethodSpec,
+    OptimizerSpec,
+    Options,
+    PublishedResultsSpec,
+    ScheduleSpec,
+    TemporalModuleSpec,
+    hookimpl,
+)
 from harness_clip4clip import options
 
 PAPER = "CLIP4Clip, arXiv 2104.08860"
@@ -120,3 +128,14 @@ def harness_methods() -> Iterable[MethodSpec]:
             paper=PAPER,
             licence="reference code: MIT",
         )
+
+
+@hookimpl
+def harness_published_results() -> Iterable[PublishedResultsSpec]:
+    """The paper's own results."""
+    yield PublishedResultsSpec(
+        name="clip4clip",
+        summary="CLIP4Clip's results on five benchmarks, as published",
+        rows="harness_clip4clip:published.yaml",
+        paper=PAPER,
+    )

@@ -14,7 +14,7 @@ from sample_records import protocol, sample
 
 from harness.errors import HarnessError
 from harness.results import leaderboard, record
-from harness.results.record import Metrics, Missing, MissingClip, QueryCounts, ResultRecord
+from harness.results.record import Missing, MissingClip, QueryCounts, ResultRecord
 from harness.results.table import escape, group_seeds
 
 
@@ -147,18 +147,6 @@ def test_contrasts_have_columns_only_when_present() -> None:
     assert _cells(page)["reversed twin"] == "62.5"
     assert "—" in _rows(page)[1]
     assert "reversed twin" not in _page(plain)
-
-
-def test_published_rows_look_different() -> None:
-    """A published row is in italics with its source, and its gaps are dashes."""
-    published = sample(
-        kind="published", queries=None, recipe_digest="", seed=None, created="",
-        metrics=Metrics(t2v={"R@1": 44.5}), source="a paper, table 2", confidence="recalled",
-    )  # fmt: skip
-    cells = _cells(_page(published))
-    assert cells["Method"].startswith("*method_a*")
-    assert (cells["T2V R@1"], cells["V2T R@1"], cells["Seeds"]) == ("44.5", "—", "—")
-    assert "recalled, not read again, from a paper, table 2" in _page(published)
 
 
 def test_cells_cannot_break_the_table() -> None:
