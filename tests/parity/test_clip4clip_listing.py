@@ -8,6 +8,7 @@ import pytest
 #: Of each of these there has to be a case: a test here asks for it.
 WANTED = {
     "model", "init", "keys", "bertadam", "tokens", "sampling", "slicing", "transform", "loss", "metrics",
+    "distributed", "datasets",
 }  # fmt: skip
 
 

@@ -129,3 +129,24 @@ def test_full_size_keys(content: dict[str, Any] | None, name: str) -> None:
     ours = official.export(*full_size_model(found))
     assert {k: list(v.shape) for k, v in ours.items()} == {k: list(v.shape) for k, v in expected.items()}
     assert sum(tensor.numel() for tensor in ours.values()) == content[name]["n_params"]
+
+
+def _types(content: dict[str, Any], name: str) -> dict[str, str]:
+    """The listed number type of every tensor."""
+    entry = content[name]
+    base = content[entry["relative_to"]]["full"] if "full" not in entry else entry["full"]
+    keys = base if "full" in entry else {**base, **entry["added"], **entry["changed"]}
+    return {key: kind for key, (kind, *_) in keys.items() if key not in entry.get("removed", ())}
+
+
+@pytest.mark.parametrize("content, name", _full_size())
+def test_half_precision(content: dict[str, Any] | None, name: str) -> None:
+    """Held in half precision, every tensor of a full-size model has the number type of the published one."""
+    assert content, f"no lists of keys in {clip4clip.FOLDER}"
+    backbone, temporal = full_size_model(official.describe(listed(content, name), name))
+    backbone.hold_in_half()
+    temporal.hold_in_half()
+    ours = official.export(backbone, temporal)
+    assert {key: str(value.dtype).removeprefix("torch.") for key, value in ours.items()} == _types(
+        content, name
+    )
