@@ -9,7 +9,7 @@ from harness.cli.data import data
 from harness.cli.runs import evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
-from harness.cli.tables import describe, leaderboard, list_, plugins
+from harness.cli.tables import curves, describe, leaderboard, list_, plugins
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -22,5 +22,5 @@ def main() -> None:
     """
 
 
-for command in (run, evaluate, search, data, bench, list_, describe, plugins, leaderboard):
+for command in (run, evaluate, search, data, bench, list_, describe, plugins, leaderboard, curves):
     main.add_command(command)

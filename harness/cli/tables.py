@@ -1,4 +1,4 @@
-"""What there is and what came out: `list`, `describe`, `plugins`, `leaderboard`."""
+"""What there is and what came out: `list`, `describe`, `plugins`, `leaderboard`, `curves`."""
 
 from __future__ import annotations
 
@@ -74,3 +74,34 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
         return
     for path in [*published.export(registry(), leaderboards), *tables.write_all(leaderboards)]:
         click.echo(f"wrote {path}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="[LABEL=]RUN ...")
+@click.option(
+    "--value",
+    type=click.Choice(["loss", "grad_norm", "lr"]),
+    default="loss",
+    show_default=True,
+    help="What is drawn.",
+)
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("curves.svg"),
+    show_default=True,
+    metavar="FILE",
+    help="Where the SVG goes.",
+)
+@click.option(
+    "--title", default="", metavar="TEXT", help="Title of the picture, for readers who cannot see it."
+)
+def curves(runs: tuple[str, ...], value: str, picture: Path, title: str) -> None:
+    """Draw the training curves of runs, over their steps, into one picture."""
+    from harness.results import curves as drawing
+    from harness.results.record import write_atomically
+
+    found = [drawing.read_curve(run, value) for run in runs]
+    write_atomically(picture, drawing.picture(found, value, title))
+    click.echo(drawing.summary(found, value))
+    click.echo(f"wrote {picture}")

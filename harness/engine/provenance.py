@@ -87,9 +87,10 @@ def make_record(
 def _train_split(plan: RunPlan, source: RunPlan) -> str:
     """The training split, with its data set where that is another one than the test's; ``none`` where
     the model was not trained on a data set of its own."""
-    if not source.own_stages:
-        return "none"
-    split = source.protocol.train
+    own = [stage.split for stage in source.sources.values() if stage.dataset == source.dataset]
+    split = source.protocol.train if source.own_stages else next(iter(own), "none")
+    if split == "none":
+        return split
     return split if source.dataset == plan.dataset else f"{source.dataset}/{split}"
 
 

@@ -148,7 +148,11 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     lay_request(layers, request, method)
     recipe = recipes.resolve(layers, registry, dataset)
     if request.zero_shot:
-        elsewhere = {name: stage for name, stage in recipe.stages.items() if stage.source}
+        elsewhere = {
+            name: stage
+            for name, stage in recipe.stages.items()
+            if stage.source and stage.source.dataset != dataset.name
+        }
         recipe = msgspec.structs.replace(recipe, stages=elsewhere)
     request = replace(request, task=_task_of(method, request.task, registry))
     return _plan(method.name, dataset, recipe, request, registry), layers

@@ -1,0 +1,142 @@
+"""Training curves of several runs in one picture, from their logs: `harness curves`.
+
+An SVG of a few kilobytes, so that it can be reviewed, scaled and shown by a code host.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from harness.errors import HarnessError
+
+#: The log of a run, a line of JSON for each step.
+LOG = "log.jsonl"
+#: What a line of the log has that can be drawn.
+VALUES = ("loss", "grad_norm", "lr")
+
+_WIDTH, _HEIGHT = 760, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 20, 48
+# Told apart by readers who see red and green alike (Okabe and Ito), and by their dashes.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_DASHES = ("", "8 3", "2 3", "10 3 2 3")
+# Points of one line at most; more than the picture has pixels are means of their neighbours.
+_POINTS = 240
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One value of one run over its steps, counted from 1 through all stages."""
+
+    label: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def read_curve(given: str, value: str) -> Curve:
+    """``given`` is a run folder, or ``LABEL=FOLDER``. Raises HarnessError where there is no log."""
+    label, equals, folder = given.partition("=")
+    if not equals or Path(given).exists():
+        label, folder = Path(given).name, given
+    log = Path(folder) / LOG
+    try:
+        lines = log.read_bytes().splitlines()
+        rows = [msgspec.json.decode(line) for line in lines]
+        values = tuple(float(row[value]) for row in rows)
+    except OSError as error:
+        raise HarnessError(
+            f"no log at {log}: {error.strerror}", "give a run folder, or LABEL=FOLDER"
+        ) from error
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise HarnessError(f"{log} is not the log of a run: {error}", "run the method again") from error
+    if not values:
+        raise HarnessError(f"{log} has no step in it yet", "wait for the first step of the run")
+    return Curve(label, tuple(range(1, len(values) + 1)), values)
+
+
+def thinned(curve: Curve, most: int = _POINTS) -> Curve:
+    """The curve with at most ``most`` points, each the mean of as many neighbours."""
+    size = math.ceil(len(curve.values) / most)
+    parts = [slice(start, start + size) for start in range(0, len(curve.values), size)]
+    return Curve(
+        curve.label,
+        tuple(curve.steps[part][-1] for part in parts),
+        tuple(math.fsum(curve.values[part]) / len(curve.values[part]) for part in parts),
+    )
+
+
+def picture(curves: Sequence[Curve], value: str, title: str = "") -> str:
+    """All curves over one pair of axes, as the text of an SVG file."""
+    curves = [thinned(curve) for curve in curves]
+    last = max(curve.steps[-1] for curve in curves)
+    low = min(min(curve.values) for curve in curves)
+    high = max(max(curve.values) for curve in curves)
+    ticks = _ticks(low, high)
+    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    high = high if high > low else low + 1
+
+    def x(step: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * step / last
+
+    def y(number: float) -> float:
+        return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (high - number) / (high - low)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        'font-family="sans-serif" font-size="13">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+        f"<title>{escape(title or value)}</title>",
+    ]
+    for tick in ticks:
+        parts += [
+            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#dddddd"/>',
+            f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>',
+        ]
+    for step in _ticks(0, last):
+        if step <= last:
+            parts.append(
+                f'<text x="{x(step):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{step:g}</text>'
+            )
+    parts += [
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 10}" text-anchor="middle">step</text>',
+        f'<text transform="translate(16 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(value)}</text>',
+    ]
+    for index, curve in enumerate(curves):
+        colour, dash = _COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)]
+        line = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}" fill="none"'
+        points = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(curve.steps, curve.values, strict=True))
+        row = _TOP + 16 + 20 * index
+        parts += [
+            f'<polyline points="{points}" {line}/>',
+            f'<line x1="{_WIDTH - 300}" x2="{_WIDTH - 264}" y1="{row - 4}" y2="{row - 4}" {line}/>',
+            f'<text x="{_WIDTH - 256}" y="{row}">{escape(curve.label)}</text>',
+        ]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def summary(curves: Sequence[Curve], value: str) -> str:
+    """The first and last twentieth of every curve, as a Markdown table."""
+    from harness.results.table import markdown_table
+
+    rows = []
+    for curve in curves:
+        part = max(1, len(curve.values) // 20)
+        first, last = curve.values[:part], curve.values[-part:]
+        rows.append(
+            [curve.label, str(len(curve.values)), f"{math.fsum(first) / part:.4g}", f"{math.fsum(last) / part:.4g}"]
+        )  # fmt: skip
+    return markdown_table(["run", "steps", f"{value}, first 5 %", f"{value}, last 5 %"], rows)
+
+
+def _ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers from at most ``low`` to at least ``high``."""
+    span = (high - low) or 1.0
+    unit = 10.0 ** math.floor(math.log10(span / about))
+    size = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if span / (unit * factor) <= about)
+    first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
+    return [round(number * size, 12) for number in range(first, last + 1)]
