@@ -14,7 +14,6 @@ import torch
 from harness.data import Caption, Clip
 from harness.engine.inputs import Batches, prefetched
 from harness.engine.progress import meter
-from harness.engine.train import at_least_float
 from harness.engine.workers import Workers
 from harness.models import Features, TextBatch, VideoBatch
 from harness.models.assembly import VideoTextModel
@@ -69,7 +68,7 @@ def _encode(
         for index, batch in zip(mine, prefetched(jobs), strict=True):
             with _precision(workers.device, settings.precision):
                 features = model.encode(batch.to(workers.device))
-            encoded[index] = features.map(lambda t: at_least_float(t).cpu())
+            encoded[index] = features.map(lambda t: t.cpu())
             shown.update(len(encoded))
     parts = workers.gather_objects(encoded)
     if not workers.first or not groups:

@@ -182,7 +182,6 @@ class Trainer:
         """
         with autocast(self.workers.device, stage.precision):
             local = {name: self.model.encode(source) for name, source in inputs.sources.items()}
-        local = {name: f.map(at_least_float) for name, f in local.items()}
         if self._ungathered(stage):
             features, clip_ids = local, inputs.clip_ids
         elif stage.gather == "reference":
@@ -245,11 +244,6 @@ def has_fast_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and (
         torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     )
-
-
-def at_least_float(tensor: Tensor) -> Tensor:
-    """Half-precision numbers in single precision, everything else as it is."""
-    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def _whole(pattern: str) -> str:

@@ -35,10 +35,10 @@ class VideoTextModel(nn.Module):
         return tuple(found.values())
 
     def encode(self, source: VideoBatch | TextBatch) -> Features:
-        """Features of clips or of texts."""
+        """Features of clips or of texts, in at least single precision whatever the towers compute in."""
         if isinstance(source, VideoBatch):
-            return self.temporal.encode(self.backbone, source)
-        return self.temporal.encode_text(self.backbone, source)
+            return self.temporal.encode(self.backbone, source).map(_at_least_float)
+        return self.temporal.encode_text(self.backbone, source).map(_at_least_float)
 
     def score(self, text: Features, video: Features) -> Tensor:
         """Similarities ``[texts, videos]``."""
@@ -103,6 +103,10 @@ def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) 
     spec, _, options = component(value, kind, registry)
     given = [f"{name}={option}" for name, option in sorted(msgspec.to_builtins(options).items())]
     return spec.name + (f"({', '.join(given)})" if given else "")
+
+
+def _at_least_float(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def _make(value: Mapping[str, Any], kind: str, expected: type, registry: Registry, *arguments: Any) -> Any:
