@@ -28,7 +28,7 @@ class _ClipBpe:
         bpe = _clip_bpe()
         # A longer text is cut and its last place given to the end token.
         tokens = bpe(list(texts), context_length=length) if texts else _nothing(length)
-        return Encoding(tokens, _through_first(tokens, bpe.eot_token_id))
+        return Encoding(tokens, _through_last(tokens, bpe.eot_token_id))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,24 @@ def tokenizer_of(model: str, text_cfg: dict[str, Any]) -> Tokenizer:
 
 @cache
 def _clip_bpe() -> Any:
-    return lazy.open_clip().SimpleTokenizer()
+    """open_clip's tokenizer with OpenAI's names of the two markers.
+
+    OpenAI's tokenizer and those made after it read a marker that is written out in a text as the
+    marker itself. open_clip does so too, but calls them otherwise.
+    """
+    import regex  # open_clip's own; the standard library's knows no classes of letters
+
+    bpe = lazy.open_clip().SimpleTokenizer()
+    pattern = bpe.pat.pattern
+    for theirs, ours in (("<start_of_text>", "<|startoftext|>"), ("<end_of_text>", "<|endoftext|>")):
+        assert theirs in bpe.cache and theirs in pattern
+        bpe.encoder[ours] = bpe.encoder.pop(theirs)
+        bpe.cache[ours] = ours
+        del bpe.cache[theirs]
+        pattern = pattern.replace(theirs, regex.escape(ours))
+    bpe.decoder = {token: name for name, token in bpe.encoder.items()}
+    bpe.pat = regex.compile(pattern, regex.IGNORECASE)
+    return bpe
 
 
 @cache
@@ -108,6 +125,11 @@ def _check_length(length: int, context: int) -> None:
 
 def _nothing(length: int) -> Tensor:
     return torch.zeros(0, length, dtype=torch.long)
+
+
+def _through_last(tokens: Tensor, end: int) -> Tensor:
+    """Mask ``[B, L]``: True up to and including the last ``end`` of each row."""
+    return (tokens == end).long().flip(1).cumsum(dim=1).flip(1) > 0
 
 
 def _through_first(tokens: Tensor, end: int) -> Tensor:
