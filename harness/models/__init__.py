@@ -1,10 +1,11 @@
-"""The heavy half of the public interface: what a plugin's factories return, and how weights files are
-read. Imports torch."""
+"""The heavy half of the public interface: what a plugin's factories return. Imports torch.
+
+:mod:`harness.models.files` is part of it: how weights files are read.
+"""
 
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
 from harness.models.checkpoint_format import CheckpointFormat
-from harness.models.files import differences, is_program, read_tensors
 from harness.models.loss import Loss, LossInputs
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.models.text_tower import TextView
@@ -29,8 +30,5 @@ __all__ = [
     "TowerBlock",
     "TowerView",
     "VideoBatch",
-    "differences",
     "full_attention",
-    "is_program",
-    "read_tensors",
 ]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import HarnessError, lazy
-from harness.models import differences, is_program, read_tensors
+from harness.models import files
 from harness_clip.published import uses_quick_gelu
 
 #: SHA-256 of the archives that https://github.com/openai/CLIP (clip/clip.py) downloads, which are
@@ -67,7 +67,7 @@ def load(module: nn.Module, path: str | Path, name: str) -> None:
         # Older files keep the scalar in a vector of one.
         if key in tensors and key in own and tensors[key].numel() == own[key].numel() == 1:
             tensors[key] = tensors[key].reshape(own[key].shape)
-    problem = differences(tensors, own)
+    problem = files.differences(tensors, own)
     if problem:
         raise HarnessError(
             f"{path} does not fit {name}: {problem}", "name the backbone that these weights were trained with"
@@ -77,9 +77,9 @@ def load(module: nn.Module, path: str | Path, name: str) -> None:
 
 def read(path: Path) -> WeightsFile:
     """The tensors in ``path``, told apart by content rather than by suffix."""
-    if path.is_file() and is_program(path):
+    if path.is_file() and files.is_program(path):
         return _read_openai(path)
-    tensors = read_tensors(path)
+    tensors = files.read_tensors(path)
     while owner := next((o for o in _OWNERS if all(k.startswith(o) for k in tensors)), ""):
         tensors = {key.removeprefix(owner): value for key, value in tensors.items()}
     return WeightsFile(tensors)

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from harness import HarnessError, Options
-from harness.models import Backbone, CheckpointFormat, TemporalModule, differences
+from harness.models import Backbone, CheckpointFormat, TemporalModule
+from harness.models.files import differences
 from harness_clip4clip.frame_module import FrameModule
 from harness_clip4clip.mean_pool import MeanPool
 from harness_clip4clip.seq_lstm import SeqLSTM

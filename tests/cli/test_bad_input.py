@@ -277,7 +277,7 @@ def test_an_evaluation_with_another_shape(refused, cli, small_shapes):
     assert done.exit_code == 0
     (run,) = Path("runs").iterdir()
     error, _ = refused("evaluate", run, "--dataset", "shapes", "--set", "model.backbone.width=48")
-    assert "is a checkpoint of another model" in error and "of another shape" in error
+    assert "is a checkpoint of another model" in error and "misshapen" in error
     error, _ = refused("evaluate", run, "--dataset", "shapes", "--method", "clip_vip")
     assert "is a run of 'clip4clip_meanp', not of 'clip_vip'" in error
     assert (

@@ -230,12 +230,12 @@ def same_sizes() -> Backbone:
 @pytest.mark.parametrize("patch", PATCHES)
 @pytest.mark.parametrize("name", HEADS)
 def test_a_written_checkpoint_is_read_back(backbone, name, patch):
-    """Another model of the same sizes takes over every tensor, in half precision too."""
+    """Another model of the same sizes takes over every tensor, wrapped and in half precision too."""
     head = shaken(build(backbone, name, linear_patch=patch))
     written = official.export(backbone, head)
     other = same_sizes()
     copy = build(other, name, linear_patch=patch)
-    official.load(other, copy, written, "a file")
+    official.load(other, copy, {f"module.{k}": v for k, v in written.items()}, "a file")
     assert all(torch.equal(value, written[key]) for key, value in official.export(other, copy).items())
     torch.testing.assert_close(scores(other, copy, clips(2, 4)), scores(backbone, head, clips(2, 4)))
     official.load(other, copy, {key: value.half() for key, value in written.items()}, "a file")
@@ -284,12 +284,11 @@ def test_something_else_is_not_a_checkpoint(backbone):
 
 
 def test_old_key_names_are_understood(backbone):
-    """Norms called gamma and beta are read."""
+    """Norms called gamma and beta, and a meanP checkpoint whose common prefix was lost, are read."""
     head = build(backbone, "mean_pool")
     written = official.export(backbone, head)
-    old = dict(written)
-    for new, name in (("weight", "gamma"), ("bias", "beta")):
-        old[f"clip.ln_final.{name}"] = old.pop(f"clip.ln_final.{new}")
+    old = {k.removeprefix("clip."): v for k, v in written.items()}
+    old["ln_final.gamma"], old["ln_final.beta"] = old.pop("ln_final.weight"), old.pop("ln_final.bias")
     other = same_sizes()
     official.load(other, build(other, "mean_pool"), old, "a file")
     assert torch.equal(other.text.positions, backbone.text.positions)
