@@ -26,12 +26,6 @@ _SCORING = options_of(
 @_SCORING
 @PLACES
 @click.option(
-    "--init-from",
-    default="",
-    metavar="FILE",
-    help="Start the whole model from a file: our own, an official checkpoint, or a CLIP (then as --weights).",
-)
-@click.option(
     "--zero-shot",
     is_flag=True,
     help="Train on nothing of the data set: stages on other data stay, the rest is left out.",

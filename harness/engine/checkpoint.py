@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import HarnessError
-from harness.models.files import differences
 
 CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
 FORMAT = 1
@@ -68,21 +67,51 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
     return _replace(path, lambda draft: save_file(plain, draft))
 
 
-def save_state_dict(path: Path, tensors: Mapping[str, Tensor]) -> Path:
-    """A flat state dict as a torch file."""
-    plain = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
-    return _replace(path, lambda draft: torch.save(plain, draft))
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """A flat state dict from safetensors, or from a torch file without code in it."""
+    if not path.is_file():
+        raise HarnessError(f"no checkpoint at {path}", "give a run folder or a checkpoint file")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
-
-def load_model(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Fill a model strictly with what :func:`save_model` wrote; every difference is named."""
-    problem = differences(tensors, model.state_dict())
-    if problem:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError):
+        pass  # not this format: the other one says what is wrong
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
         raise HarnessError(
-            f"{source} is a checkpoint of another model: {problem}",
+            f"{path} is neither safetensors nor a torch file of plain tensors: {_reason(error)}",
+            "files with pickled code in them are never opened; save it as safetensors",
+        ) from error
+    state = state.get("model", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise HarnessError(f"{path} is no state dict of tensors", "save model.state_dict() as safetensors")
+    return state
+
+
+def load_model(model: nn.Module, path: Path) -> None:
+    """Fill a model strictly; every difference is named."""
+    state, own = load_tensors(path), model.state_dict()
+    missing = sorted(set(own) - set(state))
+    unexpected = sorted(set(state) - set(own))
+    misshapen = [
+        f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}"
+        for n in own
+        if n in state and own[n].shape != state[n].shape
+    ]
+    differences = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+        if names
+    ]
+    if differences:
+        raise HarnessError(
+            f"{path} is a checkpoint of another model: {'; '.join(differences)}",
             "use the method, backbone and options that it was trained with",
         )
-    model.load_state_dict(tensors)
+    model.load_state_dict(state)
 
 
 def _reason(error: Exception) -> str:

@@ -64,7 +64,5 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         weights_sha256=trained_on.weights_sha256,
         train_texts=trained_on.train_texts,
         sources=trained_on.sources,
-        init_from=trained_on.init_from,
-        init_sha256=trained_on.init_sha256,
         versions=versions_of(plan.method, recipe, plan.dataset, plan.task, registry),
     )

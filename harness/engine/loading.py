@@ -12,7 +12,7 @@ from harness.data.cache import FrameCache
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
-from harness.engine import foreign
+from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Frames
 from harness.errors import HarnessError
 from harness.models.assembly import VideoTextModel, build_model
@@ -58,33 +58,9 @@ def new_model(
 
 
 def finished_model(file: Path, recipe: Recipe, components: Registry, device: torch.device) -> VideoTextModel:
-    """The model that ``file`` holds, as it was trained; the file may be of any known format."""
-    content = foreign.recognise(file, components)
-    if content.bare:
-        raise HarnessError(
-            f"{file} holds no model of any known format: {content.bare}",
-            "weights of a backbone alone are scored by `harness run --zero-shot --weights FILE`",
-        )
+    """The model that ``file`` holds, as it was trained."""
     model = new_model(recipe, components, device, load=False)
-    content.fill(model)
-    return model
-
-
-def starting_model(
-    plan: RunPlan, components: Registry, device: torch.device, weights: Path | None
-) -> VideoTextModel:
-    """The model of a run before its first step; ``weights`` are those that the backbone's own recipe made.
-
-    A file to start from fills the whole model, or, where it holds a backbone alone, takes the place
-    of the backbone's weights, so that everything else starts from those.
-    """
-    if not plan.init_from:
-        return new_model(plan.recipe, components, device, weights)
-    content = foreign.recognise(Path(plan.init_from), components)
-    if content.bare:
-        return new_model(plan.recipe, components, device, content.file)
-    model = new_model(plan.recipe, components, device, load=False)
-    content.fill(model)
+    checkpoint.load_model(model, file)
     return model
 
 

@@ -16,7 +16,7 @@ import torch
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, require_training_samples, samples
-from harness.engine.loading import finished_model, make_batches, open_dataset, open_source, starting_model
+from harness.engine.loading import finished_model, make_batches, new_model, open_dataset, open_source
 from harness.engine.progress import meter, say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
@@ -86,7 +86,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     if job.model:
         model = finished_model(Path(job.model), plan.recipe, components, workers.device)
     else:
-        model = starting_model(plan, components, workers.device, weights)
+        model = new_model(plan.recipe, components, workers.device, weights)
     dataset = open_dataset(plan, components)
     batches = make_batches(plan, model, job.decode_threads)
     training = None
@@ -200,7 +200,6 @@ def _pretraining(plan: RunPlan, model: VideoTextModel) -> str:
     """Where the weights came from before the run's own data set; those that the backbone's own
     recipe made are called after that."""
     first = plan.pretraining.name if plan.pretraining else model.backbone.pretraining
-    first = f"init:{Path(plan.init_from).name}" if plan.init_from else first
     later = dict.fromkeys(f"{source.dataset}/{source.split}" for source in plan.sources.values())
     return " + ".join([first, *later])
 

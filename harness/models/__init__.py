@@ -1,7 +1,4 @@
-"""The heavy half of the public interface: what a plugin's factories return. Imports torch.
-
-:mod:`harness.models.files` is part of it: how weights files are read.
-"""
+"""The heavy half of the public interface: what a plugin's factories return. Imports torch."""
 
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from harness.errors import HarnessError
 from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Features, TextBatch, VideoBatch
-from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.loss import Loss
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.plan.recipe import component
@@ -91,10 +90,6 @@ def build_optimizer(
 def build_schedule(value: Mapping[str, Any], registry: Registry) -> Callable[[int, int], float]:
     """The factor on the base rate for update ``step`` (from 0) of ``total``."""
     return make(value, "schedules", registry)
-
-
-def build_format(name: str, registry: Registry) -> CheckpointFormat:
-    return _make({"name": name}, "checkpoint formats", CheckpointFormat, registry)
 
 
 def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: Any) -> Any:

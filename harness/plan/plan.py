@@ -59,7 +59,6 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
     takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
     the data set has been opened. ``sources`` holds, by stage, the other data sets that are trained on.
-    ``init_from`` is a file that the whole model starts from.
     """
 
     method: str
@@ -76,8 +75,6 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     weights_sha256: str = ""
     train_texts: str = ""
     sources: dict[str, StageData] = {}
-    init_from: str = ""
-    init_sha256: str = ""
 
     @property
     def own_stages(self) -> tuple[str, ...]:
@@ -88,7 +85,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """SHA-256 over what decides the result: not the seed, not where files lie."""
         values = msgspec.to_builtins(self)
-        for place in ("seed", "data_root", "use_cache", "versions", "init_from"):
+        for place in ("seed", "data_root", "use_cache", "versions"):
             del values[place]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
@@ -120,7 +117,6 @@ class Request:
     annotations: str = ""
     backbone: str = ""
     weights: str = ""
-    init_from: str = ""
     protocol: str = ""
     postprocess: str = ""
     allow_missing: str | None = None
@@ -220,15 +216,8 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     weights = recipe.model.backbone.get("weights", "")
     if weights and not Path(weights).is_file():
         raise HarnessError(f"the weights file {weights} does not exist", "check --weights")
-    if request.init_from and not Path(request.init_from).is_file():
-        raise HarnessError(f"the file {request.init_from} does not exist", "check --init-from")
-    if request.init_from and request.weights:
-        raise HarnessError(
-            "--init-from and --weights both say what the backbone starts from",
-            "give a file of the whole model to --init-from, or one of the backbone to --weights",
-        )
     pretraining = None
-    if backbone.pretraining and not weights and not request.init_from:
+    if backbone.pretraining and not weights:
         pretraining = pretraining_plan(backbone, registry, request.task, request.use_cache)
     protocol = protocol_of(dataset, recipe)
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
@@ -249,8 +238,6 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         pretraining=pretraining,
         weights_sha256=sha256_file(weights) if weights else "",
         sources=_sources(recipe, roots, registry),
-        init_from=request.init_from and str(Path(request.init_from).resolve()),
-        init_sha256=sha256_file(request.init_from) if request.init_from else "",
     )
 
 

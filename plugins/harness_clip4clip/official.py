@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from harness import HarnessError, Options
-from harness.models import Backbone, CheckpointFormat, TemporalModule
-from harness.models.files import differences
+from harness import HarnessError
+from harness.models import Backbone, TemporalModule
 from harness_clip4clip.frame_module import FrameModule
 from harness_clip4clip.mean_pool import MeanPool
 from harness_clip4clip.seq_lstm import SeqLSTM
@@ -55,15 +54,6 @@ _HEADS: dict[type[FrameModule], tuple[str, dict[str, str]]] = {
 # A loose head that was built without its flag has a cross-encoder beside it that nothing ever reads.
 _UNUSED_BY_LOOSE_HEADS = ("cross.", "similarity_dense.")
 _LEGACY = {".gamma": ".weight", ".beta": ".bias"}
-# How our methods are called before the reference's name of their head.
-_METHOD = "clip4clip_"
-# Visual width, patch and image side of OpenAI's ViTs.
-_BACKBONES = {
-    (768, 32, 224): "ViT-B-32-quickgelu",
-    (768, 16, 224): "ViT-B-16-quickgelu",
-    (1024, 14, 224): "ViT-L-14-quickgelu",
-    (1024, 14, 336): "ViT-L-14-336-quickgelu",
-}
 # What the reference divides a tower's width by to get its number of heads.
 _HEAD_WIDTH = 64
 
@@ -176,26 +166,18 @@ def load(backbone: Backbone, temporal: TemporalModule, tensors: Mapping[str, Ten
     """
     ours = names(backbone, temporal)
     held = describe(tensors, source)
-    head, patches = _HEADS[type(temporal)][0], "2d" if temporal.patches is None else "3d"
-    if (held.head, held.linear_patch) != (head, patches):
-        method = f"--method {_METHOD}{held.head.lower()}" if held.head != head else ""
-        patch = (
-            f"--set model.temporal.linear_patch={held.linear_patch}" if held.linear_patch != patches else ""
-        )
+    wanted = (_HEADS[type(temporal)][0], "2d" if temporal.patches is None else "3d")
+    if (held.head, held.linear_patch) != wanted:
         raise HarnessError(
             f"{source} is of CLIP4Clip {held.head} with {held.linear_patch} patches, and the model is "
-            f"{head} with {patches} patches",
-            " ".join(filter(None, (method, patch))),
+            f"{wanted[0]} with {wanted[1]} patches",
+            f"set model.temporal to {{name: {held.head}, linear_patch: {held.linear_patch}}}",
         )
     tensors = current_keys(tensors)
     if held.head != "tightTransf":
         tensors = {k: v for k, v in tensors.items() if not k.startswith(_UNUSED_BY_LOOSE_HEADS)}
     own = _state(backbone, temporal)
-    wanted = {official: own[key] for key, official in ours.items()}
-    problem = differences(tensors, wanted)
-    if problem:
-        unlike, hint = _unlike(held, describe(wanted, backbone.name))
-        raise HarnessError(f"{source} does not fit this model on {backbone.name}: {unlike}{problem}", hint)
+    _check_fit(tensors, {official: own[key] for key, official in ours.items()}, source, backbone.name, held)
     found = {key: tensors[official] for key, official in ours.items()}
     for prefix, module in (("backbone.", backbone), ("temporal.", temporal)):
         module.load_state_dict(
@@ -204,28 +186,20 @@ def load(backbone: Backbone, temporal: TemporalModule, tensors: Mapping[str, Ten
 
 
 def current_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys as the reference writes them today: norms named ``gamma`` and ``beta`` are renamed."""
+    """Keys as the reference writes them today.
+
+    A wrapper's ``module.`` is taken off, norms named ``gamma`` and ``beta`` are renamed, and a
+    meanP checkpoint that lost its common ``clip.`` gets it back.
+    """
     found = dict(tensors)
+    if found and all(key.startswith("module.") for key in found):
+        found = {key.removeprefix("module."): value for key, value in found.items()}
     for old, new in _LEGACY.items():
         # At the end of a key only: the words may be part of another.
         found = {key.removesuffix(old) + new if key.endswith(old) else key: v for key, v in found.items()}
+    if "visual.conv1.weight" in found:
+        found = {f"clip.{key}": value for key, value in found.items()}
     return found
-
-
-def _unlike(held: Description, own: Description) -> tuple[str, str]:
-    """In which sizes a file and a model differ, and what to type for the file's."""
-    ours = asdict(own)
-    differing = {name: value for name, value in asdict(held).items() if value != ours[name]}
-    said = ", ".join(f"{name} {value} instead of {ours[name]}" for name, value in differing.items())
-    backbone = _BACKBONES.get((held.vision_width, held.patch, held.image))
-    if list(differing) == ["layers"]:
-        hint = f"--set model.temporal.layers={held.layers}"
-    elif backbone and differing:
-        hint = f"--backbone {backbone}"
-    else:
-        sizes = ", ".join(f"{name} {value}" for name, value in asdict(held).items())
-        hint = f"build the model that it is of ({sizes})"
-    return (f"{said}; " if said else ""), hint
 
 
 def _state(backbone: Backbone, temporal: TemporalModule) -> dict[str, Tensor]:
@@ -261,20 +235,30 @@ def _depth(tensors: Mapping[str, Tensor], start: str) -> int:
     return len(found)
 
 
-class OfficialFormat(CheckpointFormat):
-    """``pytorch_model.bin.*`` of the reference, and of the many code bases that grew out of it."""
+def _check_fit(
+    tensors: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    source: str,
+    backbone: str,
+    held: Description,
+) -> None:
+    problems = {
+        "missing": [key for key in own if key not in tensors],
+        "unexpected": [key for key in tensors if key not in own],
+        "of another shape": [
+            f"{key} {list(tensors[key].shape)} instead of {list(own[key].shape)}"
+            for key in own
+            if key in tensors and tensors[key].shape != own[key].shape
+        ],
+    }
+    said = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in problems.items() if keys]
+    if said:
+        sizes = ", ".join(f"{name} {value}" for name, value in asdict(held).items())
+        raise HarnessError(
+            f"{source} does not fit this model on {backbone}: {'; '.join(said)}",
+            f"build the model that it is of ({sizes})",
+        )
 
-    def claims(self, tensors: Mapping[str, Tensor]) -> bool:
-        return "clip.visual.class_embedding" in tensors
 
-    def load(
-        self, backbone: Backbone, temporal: TemporalModule, tensors: Mapping[str, Tensor], source: str
-    ) -> None:
-        load(backbone, temporal, tensors, source)
-
-    def export(self, backbone: Backbone, temporal: TemporalModule) -> dict[str, Tensor]:
-        return export(backbone, temporal)
-
-
-def build(options: Options) -> OfficialFormat:
-    return OfficialFormat()
+def _some(keys: list[str], most: int = 3) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness import (
-    CheckpointFormatSpec,
     MethodSpec,
     OptimizerSpec,
     Options,
@@ -99,19 +98,6 @@ def harness_optimizers() -> Iterable[OptimizerSpec]:
         factory="harness_clip4clip.bert_adam:build",
         options=options.BertAdamOptions,
         paper=PAPER,
-    )
-
-
-@hookimpl
-def harness_checkpoint_formats() -> Iterable[CheckpointFormatSpec]:
-    """The reference's checkpoints."""
-    yield CheckpointFormatSpec(
-        name="clip4clip",
-        aliases=("CLIP4Clip",),
-        summary="state dict of the reference code: pytorch_model.bin.*",
-        factory="harness_clip4clip.official:build",
-        paper=PAPER,
-        licence="reference code: MIT",
     )
 
 

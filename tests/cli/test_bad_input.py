@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.engine.checkpoint import load_tensors
 from harness.errors import HarnessError
-from harness.models.files import read_tensors
 from tests.support.msrvtt_tree import MsrvttTree, make_tree
 
 RUN = ("run", "--method", "clip4clip_meanp")
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, content):
     path = tmp_path / "model.bin"
     path.write_bytes(content)
     with pytest.raises(HarnessError) as caught:
-        read_tensors(path)
+        load_tensors(path)
     assert str(path) in caught.value.message and "\n" not in caught.value.message
     assert "weights_only" not in caught.value.message, "advice to run what the file holds"
 
