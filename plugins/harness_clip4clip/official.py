@@ -157,6 +157,8 @@ def load(backbone: Backbone, temporal: TemporalModule, tensors: Mapping[str, Ten
     held = describe(tensors, source)
     differs, advice = difference(held, wanted)
     if differs:
+        if wanted.head != held.head == "meanP" and held.linear_patch == "2d":  # a CLIP and nothing else
+            advice += f", or --weights {source} to start another head from its CLIP"
         raise HarnessError(f"{source} is of another CLIP4Clip: {differs}", advice)
     _check_activation(wanted, backbone)
     if problems := differences(tensors, own):

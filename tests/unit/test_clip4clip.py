@@ -278,7 +278,10 @@ def test_another_head_or_patch_type_is_refused(backbone, wrong):
     }
     said = ", ".join(f"{part} {value}" for part, value in differing.items())
     assert f"the file has {said}, the model " in caught.value.message
-    assert caught.value.hint == " ".join(typed[part] for part in differing)
+    anew = ", or --weights a file to start another head from its CLIP"
+    assert caught.value.hint == " ".join(typed[part] for part in differing) + anew * (
+        wrong == ("mean_pool", "2d")
+    )
     assert all(torch.equal(value, before[key]) for key, value in official.export(backbone, head).items())
 
 
