@@ -53,8 +53,14 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
-    save = save_file if path.suffix == ".safetensors" else torch.save
-    return _replace(path, lambda draft: save(plain, draft))
+    if path.suffix == ".safetensors":
+        return _replace(path, lambda draft: save_file(plain, draft))
+
+    def save(draft: Path) -> None:
+        with draft.open("wb") as file:  # given a path, torch would write the draft's name into the file
+            torch.save(plain, file)
+
+    return _replace(path, save)
 
 
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
