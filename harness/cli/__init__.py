@@ -6,6 +6,7 @@ import click
 
 from harness.cli.bench import bench
 from harness.cli.data import data
+from harness.cli.export import export
 from harness.cli.runs import evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
@@ -22,5 +23,17 @@ def main() -> None:
     """
 
 
-for command in (run, evaluate, search, data, bench, list_, describe, plugins, leaderboard, curves):
+for command in (
+    run,
+    evaluate,
+    export,
+    search,
+    data,
+    bench,
+    list_,
+    describe,
+    plugins,
+    leaderboard,
+    curves,
+):
     main.add_command(command)

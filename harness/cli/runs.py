@@ -26,6 +26,12 @@ _SCORING = options_of(
 @_SCORING
 @PLACES
 @click.option(
+    "--init-from",
+    default="",
+    metavar="FILE",
+    help="Start the whole model from a file: another run's model.safetensors, or a checkpoint of a known format.",
+)
+@click.option(
     "--zero-shot",
     is_flag=True,
     help="Train on nothing of the data set: stages on other data stay, the rest is left out.",

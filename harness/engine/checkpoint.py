@@ -16,21 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import HarnessError
+from harness.models.files import UNREADABLE, differences
 
 CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
 FORMAT = 1
-
-# What torch.load raises, depending on the bytes that it finds; not MemoryError and the like.
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-)
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -45,7 +34,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except (pickle.UnpicklingError, *UNREADABLE) as error:
         raise HarnessError(f"{path} cannot be read: {_reason(error)}", "delete it and start again") from error
     if state.get("format") != FORMAT:
         raise HarnessError(
@@ -60,58 +49,28 @@ def save_model(folder: Path, model: nn.Module) -> Path:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
-    """A flat state dict as safetensors."""
+    """A flat state dict: safetensors under a name that ends so, else a torch file."""
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().contiguous().cpu().clone() for name, tensor in tensors.items()}
-    return _replace(path, lambda draft: save_file(plain, draft))
+    if path.suffix == ".safetensors":
+        return _replace(path, lambda draft: save_file(plain, draft))
+
+    def save(draft: Path) -> None:
+        with draft.open("wb") as file:  # given a path, torch would write the draft's name into the file
+            torch.save(plain, file)
+
+    return _replace(path, save)
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """A flat state dict from safetensors, or from a torch file without code in it."""
-    if not path.is_file():
-        raise HarnessError(f"no checkpoint at {path}", "give a run folder or a checkpoint file")
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError):
-        pass  # not this format: the other one says what is wrong
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+def load_model(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Fill a model strictly with what :func:`save_model` wrote; ``source`` is what errors name."""
+    if problems := differences(tensors, model.state_dict()):
         raise HarnessError(
-            f"{path} is neither safetensors nor a torch file of plain tensors: {_reason(error)}",
-            "files with pickled code in them are never opened; save it as safetensors",
-        ) from error
-    state = state.get("model", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise HarnessError(f"{path} is no state dict of tensors", "save model.state_dict() as safetensors")
-    return state
-
-
-def load_model(model: nn.Module, path: Path) -> None:
-    """Fill a model strictly; every difference is named."""
-    state, own = load_tensors(path), model.state_dict()
-    missing = sorted(set(own) - set(state))
-    unexpected = sorted(set(state) - set(own))
-    misshapen = [
-        f"{n} {tuple(state[n].shape)} for {tuple(own[n].shape)}"
-        for n in own
-        if n in state and own[n].shape != state[n].shape
-    ]
-    differences = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
-        if names
-    ]
-    if differences:
-        raise HarnessError(
-            f"{path} is a checkpoint of another model: {'; '.join(differences)}",
+            f"{source} is a checkpoint of another model: {problems}",
             "use the method, backbone and options that it was trained with",
         )
-    model.load_state_dict(state)
+    model.load_state_dict(tensors)
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -15,6 +16,7 @@ from harness.data.video import DamagedClip
 from harness.engine.execute import here
 from harness.engine.inputs import Batches
 from harness.engine.loading import make_batches, open_dataset, open_source
+from harness.engine.model_file import read_model
 from harness.engine.progress import clock
 from harness.engine.run import prepared_plan, pretrained_folder
 from harness.engine.train import autocast
@@ -37,8 +39,13 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
     dataset = open_dataset(plan, registry)
     plan = prepared_plan(plan, dataset, registry)
     model = build_model(plan.recipe, registry, load=False).to(here().device)
+    held = read_model(Path(plan.init_from), registry) if plan.init_from else None
+    if held:
+        held.fill(model)  # what does not fit is said here already
     batches = make_batches(plan, model, os.cpu_count() or 1)
     lines = [f"{plan.name} (digest {plan.digest[:12]})", "", *recipe_lines(plan.recipe, layers), ""]
+    if plan.init_from:
+        lines.append(f"initial weights   {plan.init_from}: {'the whole model' if held else 'the backbone'}")
     if plan.pretraining:
         made = pretrained_folder(plan.pretraining) / TRAINED_BACKBONE
         state = "in the cache" if made.exists() else "to be made first"

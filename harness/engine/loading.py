@@ -12,8 +12,8 @@ from harness.data.cache import FrameCache
 from harness.data.reader import ClipReader
 from harness.data.sampling import Sampling
 from harness.data.transform import Geometry
-from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Frames
+from harness.engine.model_file import read_model
 from harness.errors import HarnessError
 from harness.models.assembly import VideoTextModel, build_model
 from harness.models.backbone import Preprocess
@@ -58,10 +58,35 @@ def new_model(
 
 
 def finished_model(file: Path, recipe: Recipe, components: Registry, device: torch.device) -> VideoTextModel:
-    """The model that ``file`` holds, as it was trained."""
+    """The model that ``file`` holds, as it was trained; the file may be of any known format."""
+    held = read_model(file, components)
+    if held is None:
+        raise HarnessError(
+            f"{file} holds no whole model: its tensors are named neither as here nor as in {_formats(components)}",
+            "if it is a backbone's, train or score what starts from it: `harness run --init-from FILE`",
+        )
     model = new_model(recipe, components, device, load=False)
-    checkpoint.load_model(model, file)
+    held.fill(model)
     return model
+
+
+def initial_model(file: Path, recipe: Recipe, components: Registry, device: torch.device) -> VideoTextModel:
+    """The model that a run starts from where ``file`` is to fill it.
+
+    The weights of a backbone alone go to the backbone, so that what the temporal module adds starts
+    from them.
+    """
+    held = read_model(file, components)
+    if held is None:
+        return new_model(recipe, components, device, weights=file)
+    model = new_model(recipe, components, device, load=False)
+    held.fill(model)
+    return model
+
+
+def _formats(components: Registry) -> str:
+    known = [spec.name for spec, _ in components.specs("checkpoint formats")]
+    return f"the formats {', '.join(known)}" if known else "any installed format"
 
 
 def make_batches(plan: RunPlan, model: VideoTextModel, threads: int) -> Batches:

@@ -29,7 +29,9 @@ def make_record(
     """Describe a run. ``trained_on`` is the plan that an evaluated checkpoint was trained by."""
     recipe, training = plan.recipe, outcome.training
     source = trained_on or plan
-    foreign = trained_on is None and outcome.foreign  # nobody knows its training
+    # Nobody knows what a file was trained on that was made elsewhere, and is not trained here.
+    elsewhere = bool(plan.init_from) and not plan.own_stages
+    foreign = trained_on is None and (outcome.foreign or elsewhere)
     last = next((source.recipe.stages[name] for name in reversed(source.own_stages)), None)
     seconds = training.seconds if training else None
     commit, dirty = _commit()

@@ -16,7 +16,14 @@ import torch
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, require_training_samples, samples
-from harness.engine.loading import finished_model, make_batches, new_model, open_dataset, open_source
+from harness.engine.loading import (
+    finished_model,
+    initial_model,
+    make_batches,
+    new_model,
+    open_dataset,
+    open_source,
+)
 from harness.engine.progress import meter, say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
@@ -85,6 +92,8 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     weights = Path(job.weights) if job.weights else None
     if job.model:
         model = finished_model(Path(job.model), plan.recipe, components, workers.device)
+    elif plan.init_from:
+        model = initial_model(Path(plan.init_from), plan.recipe, components, workers.device)
     else:
         model = new_model(plan.recipe, components, workers.device, weights)
     dataset = open_dataset(plan, components)
@@ -199,7 +208,10 @@ def _train(
 def _pretraining(plan: RunPlan, model: VideoTextModel) -> str:
     """Where the weights came from before the run's own data set; those that the backbone's own
     recipe made are called after that."""
-    first = plan.pretraining.name if plan.pretraining else model.backbone.pretraining
+    if plan.init_from:
+        first = f"init:{Path(plan.init_from).name}"
+    else:
+        first = plan.pretraining.name if plan.pretraining else model.backbone.pretraining
     later = dict.fromkeys(f"{source.dataset}/{source.split}" for source in plan.sources.values())
     return " + ".join([first, *later])
 

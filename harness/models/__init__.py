@@ -3,6 +3,7 @@
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
 from harness.models.checkpoint_format import CheckpointFormat
+from harness.models.files import differences, is_torchscript, read_tensors
 from harness.models.loss import Loss, LossInputs
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.models.text_tower import TextView
@@ -27,5 +28,8 @@ __all__ = [
     "TowerBlock",
     "TowerView",
     "VideoBatch",
+    "differences",
     "full_attention",
+    "is_torchscript",
+    "read_tensors",
 ]

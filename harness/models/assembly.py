@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from harness.errors import HarnessError
 from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Features, TextBatch, VideoBatch
+from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.loss import Loss
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.plan.recipe import component
@@ -90,6 +91,10 @@ def build_optimizer(
 def build_schedule(value: Mapping[str, Any], registry: Registry) -> Callable[[int, int], float]:
     """The factor on the base rate for update ``step`` (from 0) of ``total``."""
     return make(value, "schedules", registry)
+
+
+def build_checkpoint_format(value: Mapping[str, Any], registry: Registry) -> CheckpointFormat:
+    return _make(value, "checkpoint formats", CheckpointFormat, registry)
 
 
 def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: Any) -> Any:

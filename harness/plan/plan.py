@@ -59,6 +59,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
     takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
     the data set has been opened. ``sources`` holds, by stage, the other data sets that are trained on.
+    ``init_from`` is the file that the whole model starts from.
     """
 
     method: str
@@ -73,6 +74,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     use_cache: bool = True
     pretraining: RunPlan | None = None
     weights_sha256: str = ""
+    init_from: str = ""
+    init_sha256: str = ""
     train_texts: str = ""
     sources: dict[str, StageData] = {}
 
@@ -85,7 +88,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """SHA-256 over what decides the result: not the seed, not where files lie."""
         values = msgspec.to_builtins(self)
-        for place in ("seed", "data_root", "use_cache", "versions"):
+        for place in ("seed", "data_root", "use_cache", "versions", "init_from"):
             del values[place]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
@@ -117,6 +120,7 @@ class Request:
     annotations: str = ""
     backbone: str = ""
     weights: str = ""
+    init_from: str = ""
     protocol: str = ""
     postprocess: str = ""
     allow_missing: str | None = None
@@ -216,8 +220,16 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     weights = recipe.model.backbone.get("weights", "")
     if weights and not Path(weights).is_file():
         raise HarnessError(f"the weights file {weights} does not exist", "check --weights")
+    start = str(Path(request.init_from).expanduser().resolve()) if request.init_from else ""
+    if start and weights:
+        raise HarnessError(
+            f"the backbone's weights are to come from {weights}, and --init-from fills the whole model",
+            "leave --init-from or --weights (model.backbone.weights) out",
+        )
+    if start and not Path(start).is_file():
+        raise HarnessError(f"--init-from: there is no file {start}", "give the file of a model, not a folder")
     pretraining = None
-    if backbone.pretraining and not weights:
+    if backbone.pretraining and not weights and not start:
         pretraining = pretraining_plan(backbone, registry, request.task, request.use_cache)
     protocol = protocol_of(dataset, recipe)
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
@@ -237,6 +249,8 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         use_cache=request.use_cache,
         pretraining=pretraining,
         weights_sha256=sha256_file(weights) if weights else "",
+        init_from=start,
+        init_sha256=sha256_file(start) if start else "",
         sources=_sources(recipe, roots, registry),
     )
 

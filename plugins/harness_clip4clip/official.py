@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor
 
 from harness import HarnessError
-from harness.models import Backbone, TemporalModule
+from harness.models import Backbone, TemporalModule, differences
 from harness_clip4clip.frame_module import FrameModule
 from harness_clip4clip.mean_pool import MeanPool
 from harness_clip4clip.seq_lstm import SeqLSTM
 from harness_clip4clip.seq_transformer import SeqTransformer
+from harness_clip4clip.sizes import Description, difference
 from harness_clip4clip.tight_transformer import TightTransformer
 
 _PATCHES = {"patches.weight": "clip.visual.conv2.weight"}
@@ -54,37 +55,15 @@ _HEADS: dict[type[FrameModule], tuple[str, dict[str, str]]] = {
 # A loose head that was built without its flag has a cross-encoder beside it that nothing ever reads.
 _UNUSED_BY_LOOSE_HEADS = ("cross.", "similarity_dense.")
 _LEGACY = {".gamma": ".weight", ".beta": ".bias"}
-# What the reference divides a tower's width by to get its number of heads.
-_HEAD_WIDTH = 64
+# Its biases start at zero and are never decayed, so that only training moves them.
+_STARTS_AT_ZERO = ("cross.pooler.ln_pool.bias", "cross.pooler.dense.bias", "similarity_dense.bias")
 
-
-@dataclass(frozen=True)
-class Description:
-    """What a checkpoint is of, in the reference's words; ``layers`` of the head (0: it has none).
-
-    Pixels for ``patch`` and ``image``. The cross-encoder's number of attention heads is in no file.
-    """
-
-    head: str
-    linear_patch: str
-    patch: int
-    image: int
-    vision_width: int
-    vision_layers: int
-    text_width: int
-    text_layers: int
-    context: int
-    vocabulary: int
-    dim: int
-    layers: int
-
-    @property
-    def vision_heads(self) -> int:
-        return self.vision_width // _HEAD_WIDTH
-
-    @property
-    def text_heads(self) -> int:
-        return self.text_width // _HEAD_WIDTH
+_LAYER = r"transformer\.resblocks\.\d+\.(ln_[12]|attn\.(in_proj_|out_proj)|mlp\.c_(fc|proj))\.?(weight|bias)"
+_CLIP = re.compile(
+    rf"clip\.(logit_scale|positional_embedding|text_projection|token_embedding\.weight|{_LAYER}"
+    rf"|ln_final\.(weight|bias)|visual\.(class_embedding|positional_embedding|proj|conv1\.weight"
+    rf"|ln_(pre|post)\.(weight|bias)|{_LAYER}))"
+)
 
 
 def describe(tensors: Mapping[str, Tensor], source: str) -> Description:
@@ -144,7 +123,8 @@ def names(backbone: Backbone, temporal: TemporalModule) -> dict[str, str]:
     for key in backbone.state_dict():
         # open_clip keeps the text tower of its custom models apart; OpenAI's names do not.
         found[f"backbone.{key}"] = key.replace("clip.text.", "clip.", 1)
-    if "clip.visual.conv1.weight" not in found.values():
+    clip = [official for ours, official in found.items() if ours.startswith("backbone.")]
+    if not all(map(_CLIP.fullmatch, clip)):
         raise HarnessError(
             f"the official format holds OpenAI's kind of CLIP, and {backbone.name} is another",
             "choose a ViT of CLIP, such as ViT-B-32-quickgelu",
@@ -153,32 +133,40 @@ def names(backbone: Backbone, temporal: TemporalModule) -> dict[str, str]:
 
 
 def export(backbone: Backbone, temporal: TemporalModule) -> dict[str, Tensor]:
-    """The whole model under official names, in its own number types."""
-    own = _state(backbone, temporal)
-    return {official: own[ours] for ours, official in names(backbone, temporal).items()}
+    """The whole model under official names, in its own number types.
+
+    Raises :class:`HarnessError` as :func:`names`, and for one that others would read as OpenAI's CLIP
+    and compute with another activation.
+    """
+    tensors = _exported(backbone, temporal)
+    _check_activation(describe(tensors, backbone.name), backbone)
+    return tensors
 
 
 def load(backbone: Backbone, temporal: TemporalModule, tensors: Mapping[str, Tensor], source: str) -> None:
     """Fill a model with a checkpoint; number types are converted to the model's.
 
     Raises :class:`HarnessError` before anything is changed unless the checkpoint is of the same
-    head and patch type, has every tensor of the model in the same shape, and has no other.
+    head, patch type and sizes, has every tensor of the model in the same shape, and has no other.
     """
-    ours = names(backbone, temporal)
-    held = describe(tensors, source)
-    wanted = (_HEADS[type(temporal)][0], "2d" if temporal.patches is None else "3d")
-    if (held.head, held.linear_patch) != wanted:
-        raise HarnessError(
-            f"{source} is of CLIP4Clip {held.head} with {held.linear_patch} patches, and the model is "
-            f"{wanted[0]} with {wanted[1]} patches",
-            f"set model.temporal to {{name: {held.head}, linear_patch: {held.linear_patch}}}",
-        )
+    own = _exported(backbone, temporal)
+    wanted = describe(own, backbone.name)
     tensors = current_keys(tensors)
-    if held.head != "tightTransf":
+    if wanted.head != "tightTransf" and (_head(tensors) != "tightTransf" or _is_unused_cross(tensors)):
         tensors = {k: v for k, v in tensors.items() if not k.startswith(_UNUSED_BY_LOOSE_HEADS)}
-    own = _state(backbone, temporal)
-    _check_fit(tensors, {official: own[key] for key, official in ours.items()}, source, backbone.name, held)
-    found = {key: tensors[official] for key, official in ours.items()}
+    held = describe(tensors, source)
+    differs, advice = difference(held, wanted)
+    if differs:
+        if wanted.head != held.head == "meanP" and held.linear_patch == "2d":  # a CLIP and nothing else
+            advice += f", or --weights {source} to start another head from its CLIP"
+        raise HarnessError(f"{source} is of another CLIP4Clip: {differs}", advice)
+    _check_activation(wanted, backbone)
+    if problems := differences(tensors, own):
+        raise HarnessError(
+            f"{source} does not fit this model on {backbone.name}: {problems}",
+            f"give a whole checkpoint of {held}",
+        )
+    found = {ours: tensors[official] for ours, official in names(backbone, temporal).items()}
     for prefix, module in (("backbone.", backbone), ("temporal.", temporal)):
         module.load_state_dict(
             {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}, strict=True
@@ -186,20 +174,34 @@ def load(backbone: Backbone, temporal: TemporalModule, tensors: Mapping[str, Ten
 
 
 def current_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys as the reference writes them today.
-
-    A wrapper's ``module.`` is taken off, norms named ``gamma`` and ``beta`` are renamed, and a
-    meanP checkpoint that lost its common ``clip.`` gets it back.
-    """
+    """Keys as the reference writes them today: norms named ``gamma`` and ``beta`` are renamed."""
     found = dict(tensors)
-    if found and all(key.startswith("module.") for key in found):
-        found = {key.removeprefix("module."): value for key, value in found.items()}
     for old, new in _LEGACY.items():
         # At the end of a key only: the words may be part of another.
         found = {key.removesuffix(old) + new if key.endswith(old) else key: v for key, v in found.items()}
-    if "visual.conv1.weight" in found:
-        found = {f"clip.{key}": value for key, value in found.items()}
     return found
+
+
+def _exported(backbone: Backbone, temporal: TemporalModule) -> dict[str, Tensor]:
+    own = _state(backbone, temporal)
+    return {official: own[ours] for ours, official in names(backbone, temporal).items()}
+
+
+def _check_activation(sizes: Description, backbone: Backbone) -> None:
+    """No file says its activation. OpenAI's CLIPs compute with QuickGELU, and so does whoever reads
+    a file of their sizes; with GELU the same weights run and are quietly worse."""
+    one = torch.ones(())
+    quick = torch.allclose(backbone.text.activation(one), torch.sigmoid(1.702 * one), atol=1e-4)
+    if sizes.published_clip and not quick:
+        raise HarnessError(
+            f"the official format's CLIP of these sizes has QuickGELU, and {backbone.name} has not",
+            f"--backbone {sizes.published_clip}",
+        )
+
+
+def _is_unused_cross(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a cross-encoder was never trained: the keys alone do not tell it from a tight head."""
+    return not any(tensors[key].any() for key in _STARTS_AT_ZERO if key in tensors)
 
 
 def _state(backbone: Backbone, temporal: TemporalModule) -> dict[str, Tensor]:
@@ -233,32 +235,3 @@ def _layers_of(head: str) -> str:
 def _depth(tensors: Mapping[str, Tensor], start: str) -> int:
     found = {m[1] for key in tensors if (m := re.match(re.escape(start) + r"(\d+)\.", key))}
     return len(found)
-
-
-def _check_fit(
-    tensors: Mapping[str, Tensor],
-    own: Mapping[str, Tensor],
-    source: str,
-    backbone: str,
-    held: Description,
-) -> None:
-    problems = {
-        "missing": [key for key in own if key not in tensors],
-        "unexpected": [key for key in tensors if key not in own],
-        "of another shape": [
-            f"{key} {list(tensors[key].shape)} instead of {list(own[key].shape)}"
-            for key in own
-            if key in tensors and tensors[key].shape != own[key].shape
-        ],
-    }
-    said = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in problems.items() if keys]
-    if said:
-        sizes = ", ".join(f"{name} {value}" for name, value in asdict(held).items())
-        raise HarnessError(
-            f"{source} does not fit this model on {backbone}: {'; '.join(said)}",
-            f"build the model that it is of ({sizes})",
-        )
-
-
-def _some(keys: list[str], most: int = 3) -> str:
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness import (
+    CheckpointFormatSpec,
     MethodSpec,
     OptimizerSpec,
     Options,
@@ -112,6 +113,19 @@ def harness_schedules() -> Iterable[ScheduleSpec]:
             options=options.ScheduleOptions,
             paper=PAPER,
         )
+
+
+@hookimpl
+def harness_checkpoint_formats() -> Iterable[CheckpointFormatSpec]:
+    """The reference's files."""
+    yield CheckpointFormatSpec(
+        name="clip4clip",
+        aliases=("CLIP4Clip",),
+        summary="checkpoints as the reference of CLIP4Clip saves them, for all heads and patch types",
+        factory="harness_clip4clip.official_format:build",
+        paper=PAPER,
+        licence="reference code: MIT",
+    )
 
 
 @hookimpl

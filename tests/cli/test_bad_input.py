@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.engine.checkpoint import load_tensors
 from harness.errors import HarnessError
+from harness.models import read_tensors
 from tests.support.msrvtt_tree import MsrvttTree, make_tree
 
 RUN = ("run", "--method", "clip4clip_meanp")
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, content):
     path = tmp_path / "model.bin"
     path.write_bytes(content)
     with pytest.raises(HarnessError) as caught:
-        load_tensors(path)
+        read_tensors(path)
     assert str(path) in caught.value.message and "\n" not in caught.value.message
     assert "weights_only" not in caught.value.message, "advice to run what the file holds"
 
@@ -277,7 +277,7 @@ def test_an_evaluation_with_another_shape(refused, cli, small_shapes):
     assert done.exit_code == 0
     (run,) = Path("runs").iterdir()
     error, _ = refused("evaluate", run, "--dataset", "shapes", "--set", "model.backbone.width=48")
-    assert "is a checkpoint of another model" in error and "misshapen" in error
+    assert "is a checkpoint of another model" in error and "of another shape" in error
     error, _ = refused("evaluate", run, "--dataset", "shapes", "--method", "clip_vip")
     assert "is a run of 'clip4clip_meanp', not of 'clip_vip'" in error
     assert (

@@ -75,6 +75,19 @@ def _check_draw(key: str, rule: dict[str, Any], value: Tensor) -> None:
     assert (value.abs().max().item() / value.std().item() < 1.9) == is_uniform, key
 
 
+@pytest.mark.parametrize("path", clip4clip.files("model"))
+def test_a_recorded_checkpoint_is_written_as_it_was_read(path) -> None:
+    """A checkpoint that the reference saved comes out of our model with its keys, shapes and values."""
+    assert path, f"no recorded models in {clip4clip.FOLDER}"
+    case = clip4clip.Case(path)
+    wanted = case.state
+    if case.facts["sim_header"] != "tightTransf":
+        wanted = {key: value for key, value in wanted.items() if not key.startswith(UNUSED)}
+    written = official.export(*case.model())
+    assert written.keys() == wanted.keys()
+    assert all(torch.equal(value, wanted[key]) for key, value in written.items())
+
+
 def _full_size() -> list[Any]:
     found = []
     for path in clip4clip.listing().get("keys", []):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import torch
 
@@ -10,12 +11,26 @@ from harness.models import Backbone, BuildContext, TemporalModule, TextBatch, Vi
 from harness.plugins import load_factory, registry
 from harness_clip.backbones import build as build_clip
 from harness_clip.backbones import build_timm, build_tiny
-from harness_clip.options import OpenClipOptions, TimmOptions, TinyOptions
+from harness_clip.options import (
+    OpenClipOptions,
+    TimmOptions,
+    TinyOptions,
+    ViTB16QuickGELU,
+    ViTB32,
+    ViTB32QuickGELU,
+)
 from harness_clip.text import view_of
 from harness_clip4clip import official
 from harness_clip4clip.layers import first_layers, key_bias
 
-HEADS = ("mean_pool", "seq_lstm", "seq_transformer", "tight_transformer")
+#: The heads, with the reference's names of them.
+OFFICIAL = {
+    "mean_pool": "meanP",
+    "seq_lstm": "seqLSTM",
+    "seq_transformer": "seqTransf",
+    "tight_transformer": "tightTransf",
+}
+HEADS = tuple(OFFICIAL)
 PATCHES = ("2d", "3d")
 TINY = TinyOptions(width=32, heads=2, layers=2, text_layers=3, text_width=32, dim=32)
 
@@ -230,12 +245,12 @@ def same_sizes() -> Backbone:
 @pytest.mark.parametrize("patch", PATCHES)
 @pytest.mark.parametrize("name", HEADS)
 def test_a_written_checkpoint_is_read_back(backbone, name, patch):
-    """Another model of the same sizes takes over every tensor, wrapped and in half precision too."""
+    """Another model of the same sizes takes over every tensor, from half precision too."""
     head = shaken(build(backbone, name, linear_patch=patch))
     written = official.export(backbone, head)
     other = same_sizes()
     copy = build(other, name, linear_patch=patch)
-    official.load(other, copy, {f"module.{k}": v for k, v in written.items()}, "a file")
+    official.load(other, copy, written, "a file")
     assert all(torch.equal(value, written[key]) for key, value in official.export(other, copy).items())
     torch.testing.assert_close(scores(other, copy, clips(2, 4)), scores(backbone, head, clips(2, 4)))
     official.load(other, copy, {key: value.half() for key, value in written.items()}, "a file")
@@ -246,11 +261,27 @@ def test_a_written_checkpoint_is_read_back(backbone, name, patch):
 def test_another_head_or_patch_type_is_refused(backbone, wrong):
     """A checkpoint of another kind is refused with what it is and what is wanted, and changes nothing."""
     name, patch = wrong
-    tensors = official.export(backbone, build(backbone, name, linear_patch=patch))
+    tensors = official.export(backbone, shaken(build(backbone, name, linear_patch=patch)))
     head = build(backbone, "seq_lstm")
     before = {key: value.clone() for key, value in official.export(backbone, head).items()}
-    with pytest.raises(HarnessError, match=rf"with {patch} patches, and the model is seqLSTM with 2d"):
+    held = OFFICIAL[name]
+    with pytest.raises(HarnessError, match="a file is of another CLIP4Clip") as caught:
         official.load(backbone, head, tensors, "a file")
+    typed = {
+        "head": f"--method clip4clip_{held.lower()}",
+        "linear_patch": f"--set model.temporal.linear_patch={patch}",
+    }
+    differing = {
+        part: of_file
+        for part, of_file, of_model in (("head", held, "seqLSTM"), ("linear_patch", patch, "2d"))
+        if of_file != of_model
+    }
+    said = ", ".join(f"{part} {value}" for part, value in differing.items())
+    assert f"the file has {said}, the model " in caught.value.message
+    anew = ", or --weights a file to start another head from its CLIP"
+    assert caught.value.hint == " ".join(typed[part] for part in differing) + anew * (
+        wrong == ("mean_pool", "2d")
+    )
     assert all(torch.equal(value, before[key]) for key, value in official.export(backbone, head).items())
 
 
@@ -284,25 +315,111 @@ def test_something_else_is_not_a_checkpoint(backbone):
 
 
 def test_old_key_names_are_understood(backbone):
-    """Norms called gamma and beta, and a meanP checkpoint whose common prefix was lost, are read."""
+    """Norms called gamma and beta are read."""
     head = build(backbone, "mean_pool")
     written = official.export(backbone, head)
-    old = {k.removeprefix("clip."): v for k, v in written.items()}
-    old["ln_final.gamma"], old["ln_final.beta"] = old.pop("ln_final.weight"), old.pop("ln_final.bias")
+    old = {
+        k.replace("ln_final.weight", "ln_final.gamma").replace("ln_final.bias", "ln_final.beta"): v
+        for k, v in written.items()
+    }
+    assert set(old) - set(written) == {"clip.ln_final.gamma", "clip.ln_final.beta"}
     other = same_sizes()
     official.load(other, build(other, "mean_pool"), old, "a file")
     assert torch.equal(other.text.positions, backbone.text.positions)
 
 
-def test_a_loose_head_may_have_an_unused_cross_encoder_beside_it(backbone):
+@pytest.mark.parametrize("name", HEADS[:3])
+def test_a_loose_head_may_have_an_unused_cross_encoder_beside_it(backbone, name):
     """A file of a loose head with the cross-encoder that the reference built for nothing is read."""
-    tensors = official.export(backbone, build(backbone, "seq_transformer"))
-    tensors |= {
-        key: value
-        for key, value in official.export(backbone, build(backbone, "tight_transformer")).items()
-        if not key.startswith("clip.")
-    }
-    official.load(backbone, build(backbone, "seq_transformer"), tensors, "a file")
+    head, copy = shaken(build(backbone, name)), build(backbone, name)
+    written = official.export(backbone, head)
+    official.load(
+        backbone, copy, official.export(backbone, build(backbone, "tight_transformer")) | written, "a file"
+    )
+    assert all(torch.equal(value, written[key]) for key, value in official.export(backbone, copy).items())
+
+
+def test_a_trained_cross_encoder_is_no_mean_pooling(backbone):
+    """The tight head's file has a mean pool's keys and more: once trained it is refused as one."""
+    tensors = official.export(backbone, build(backbone, "tight_transformer"))
+    tensors["similarity_dense.bias"] = torch.tensor([1e-3])
+    with pytest.raises(HarnessError, match="the file has head tightTransf, the model head meanP") as caught:
+        official.load(backbone, build(backbone, "mean_pool"), tensors, "a file")
+    assert caught.value.hint == "--method clip4clip_tighttransf"
+
+
+SIZES = {
+    "patch": ({"patch": 16}, "patch 16"),
+    "image": ({"image_size": 48}, "image 48"),
+    "width": ({"width": 48}, "vision_width 48"),
+    "depth": ({"layers": 1}, "vision_layers 1"),
+    "text width": ({"text_width": 48}, "text_width 48"),
+    "text depth": ({"text_layers": 2}, "text_layers 2"),
+    "context": ({"context": 64}, "context 64"),
+    "dim": ({"dim": 16}, "dim 16"),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_another_size_is_refused(backbone, size):
+    """A checkpoint of other towers is refused with the one size that differs and its two values."""
+    given, said = SIZES[size]
+    other = build_tiny(msgspec.structs.replace(TINY, **given))
+    tensors = official.export(other, build(other, "mean_pool"))
+    with pytest.raises(
+        HarnessError, match=rf"the file has {said}, the model {said.split()[0]} \d+ \("
+    ) as caught:
+        official.load(backbone, build(backbone, "mean_pool"), tensors, "a file")
+    assert caught.value.hint == f"--backbone NAME, one with {said}"
+
+
+def test_another_vocabulary_is_refused(backbone):
+    """A checkpoint with another number of tokens is refused with both numbers."""
+    tensors = official.export(backbone, build(backbone, "mean_pool"))
+    tensors["clip.token_embedding.weight"] = torch.zeros(100, 32)
+    with pytest.raises(HarnessError, match="the file has vocabulary 100, the model vocabulary 49408"):
+        official.load(backbone, build(backbone, "mean_pool"), tensors, "a file")
+
+
+def test_another_number_of_layers_says_what_to_type(backbone):
+    """A head of another depth is refused with the setting that makes it; so is one of another kind."""
+    tensors = official.export(backbone, build(backbone, "seq_transformer", layers=2))
+    with pytest.raises(HarnessError, match="the file has layers 2, the model layers 4") as caught:
+        official.load(backbone, build(backbone, "seq_transformer"), tensors, "a file")
+    assert caught.value.hint == "--set model.temporal.layers=2"
+    with pytest.raises(HarnessError, match="the file has head seqTransf, the model head meanP") as caught:
+        official.load(backbone, build(backbone, "mean_pool"), tensors, "a file")
+    assert caught.value.hint == "--method clip4clip_seqtransf --set model.temporal.layers=2"
+
+
+def published_clip(options: OpenClipOptions) -> Backbone:
+    """A full-size tower without memory."""
+    with torch.device("meta"):
+        return build_clip(options, load=False)
+
+
+def test_another_published_tower_is_named(backbone):
+    """A checkpoint on a CLIP that OpenAI published says which backbone to type."""
+    other = published_clip(ViTB16QuickGELU())
+    tensors = official.export(other, build(other, "mean_pool"))
+    with pytest.raises(
+        HarnessError, match=r"the file has patch 16, image 224, vision_width 768.*the model patch 8"
+    ) as caught:
+        official.load(backbone, build(backbone, "mean_pool"), tensors, "a file")
+    assert caught.value.hint == "--backbone ViT-B-16-quickgelu"
+
+
+def test_a_published_tower_with_the_other_activation_is_refused():
+    """Neither reading nor writing gives a CLIP of OpenAI's sizes that computes with GELU."""
+    quick, gelu = published_clip(ViTB32QuickGELU()), published_clip(ViTB32())
+    tensors = official.export(quick, build(quick, "mean_pool"))
+    for refused in (
+        lambda: official.load(gelu, build(gelu, "mean_pool"), tensors, "a file"),
+        lambda: official.export(gelu, build(gelu, "mean_pool")),
+    ):
+        with pytest.raises(HarnessError, match="has QuickGELU, and ViT-B-32 has not") as caught:
+            refused()
+        assert caught.value.hint == "--backbone ViT-B-32-quickgelu"
 
 
 def test_a_model_without_a_place_in_the_format_is_refused():
