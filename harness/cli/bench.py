@@ -102,3 +102,47 @@ def decode(turns: int, as_json: bool) -> None:
 
     rows = measurement.measure(places.cache_root() / "bench", turns)
     click.echo(measurement.to_json(rows) if as_json else measurement.summary(rows))
+
+
+@bench.command("eval")
+@click.option(
+    "--temporal",
+    "modules",
+    multiple=True,
+    metavar="NAME",
+    help="A temporal module to measure; may be given often. Default: all that need no visual tower.",
+)
+@click.option(
+    "--backbone",
+    default="ViT-B-32-quickgelu",
+    show_default=True,
+    metavar="NAME",
+    help="The tower whose text layers and width are taken, with random weights.",
+)
+@click.option(
+    "--texts", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="Queries."
+)
+@click.option(
+    "--clips", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="The gallery."
+)
+@click.option(
+    "--pair-side",
+    type=click.IntRange(min=1),
+    default=150,
+    show_default=True,
+    metavar="N",
+    help="Of a module that scores pair by pair, time N x N pairs.",
+)
+@click.option("--all-tiles", is_flag=True, help="Time every tile of the reference's loop: minutes.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def scoring(modules, backbone, texts, clips, pair_side, all_tiles, as_json) -> None:
+    """Scoring texts against clips, each clip's head run once, against once for every tile of 16 x 16.
+
+    A reference that keeps frame features runs a temporal module again for every tile. The head alone is
+    measured, on random features of 12 frames; no picture is read and no tower run.
+    """
+    from harness.bench import eval as measurement
+    from harness.plugins import registry
+
+    result = measurement.measure(registry(), backbone, modules, texts, clips, pair_side, all_tiles)
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))

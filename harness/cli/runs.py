@@ -51,19 +51,21 @@ def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run,
     from harness.plugins import registry
 
     plan, layers = build_plan(Request(**asked), registry())
+    from harness.engine.execute import default_workers
+
+    workers = default_workers() if workers is None else workers
     if dry_run:
         from harness.engine.dry_run import preview
 
-        click.echo(preview(plan, layers, registry()))
+        click.echo(preview(plan, layers, registry(), workers))
         return
     from harness.engine import run as engine
-    from harness.engine.execute import default_workers
 
     record = engine.run(
         plan,
         registry(),
         engine.Places(runs, leaderboards),
-        workers=default_workers() if workers is None else workers,
+        workers=workers,
         resume=resume,
         checkpoint_every=checkpoint_every,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -19,10 +20,11 @@ from harness.engine.loading import make_batches, open_dataset, open_source
 from harness.engine.model_file import read_model
 from harness.engine.progress import clock
 from harness.engine.run import prepared_plan, pretrained_folder
+from harness.engine.score import block_rows, tile_side
 from harness.engine.train import autocast
 from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
-from harness.models import VideoBatch
+from harness.models import Features, VideoBatch
 from harness.models.assembly import VideoTextModel, build_model
 from harness.plan.plan import RunPlan, StageData
 from harness.plan.recipe import Layers
@@ -30,12 +32,16 @@ from harness.plan.schema import Stage
 from harness.plugins import Registry
 from harness.results.table import markdown_table
 
-#: Clips that are decoded, and samples that are trained on, to project the whole from.
-TRIED_CLIPS, TRIED_SAMPLES = 4, 4
+#: Clips that are decoded, samples that are trained on, and texts and clips that are scored pair by pair,
+#: to project the whole from.
+TRIED_CLIPS, TRIED_SAMPLES, TRIED_PAIR_SIDE = 4, 4, 8
 
 
-def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
-    """The resolved plan, the work that is left to do, its projected cost, and the row it makes."""
+def preview(plan: RunPlan, layers: Layers, registry: Registry, workers: int) -> str:
+    """The resolved plan, the work that is left to do, its projected cost, and the row it makes.
+
+    ``workers`` (0: this process alone) share the scoring of pairs.
+    """
     dataset = open_dataset(plan, registry)
     plan = prepared_plan(plan, dataset, registry)
     model = build_model(plan.recipe, registry, load=False).to(here().device)
@@ -63,6 +69,8 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry) -> str:
         lines += _decoding(part.shown, part.clips, reader, passes=1 if plan.use_cache else 1 + uses)
     samples = {name: part.samples for part in work for name in part.stages}
     lines += _training(plan, model, batches, samples)
+    if "score" in registry.find("tasks", plan.task)[0].needs:
+        lines += _scoring(plan, model, batches, dataset, max(1, workers))
     lines += ["", "the row that would be written:", "", _row(plan, model, batches, dataset)]
     return "\n".join(lines)
 
@@ -143,13 +151,7 @@ def _training(plan: RunPlan, model: VideoTextModel, batches: Batches, samples: d
 
 def _step_seconds(plan: RunPlan, stage: Stage, model: VideoTextModel, batches: Batches) -> float:
     """Seconds of a forward and backward pass over a few made-up clips, the second of two."""
-    device, size, frames = here().device, batches.frames.size, plan.recipe.data.frames
-    video = VideoBatch(
-        ids=tuple(map(str, range(TRIED_SAMPLES))),
-        frames=torch.zeros(TRIED_SAMPLES, frames, 3, size, size, dtype=torch.uint8),
-        mask=torch.ones(TRIED_SAMPLES, frames, dtype=torch.bool),
-        times=torch.zeros(TRIED_SAMPLES, frames),
-    ).to(device)
+    device, video = here().device, _made_up(plan, batches, TRIED_SAMPLES)
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
@@ -160,6 +162,62 @@ def _step_seconds(plan: RunPlan, stage: Stage, model: VideoTextModel, batches: B
             torch.cuda.synchronize()
         seconds = time.perf_counter() - began
     return seconds
+
+
+def _made_up(plan: RunPlan, batches: Batches, count: int) -> VideoBatch:
+    """Black clips on the device, as many and as large as the recipe's."""
+    size, frames = batches.frames.size, plan.recipe.data.frames
+    return VideoBatch(
+        ids=tuple(map(str, range(count))),
+        frames=torch.zeros(count, frames, 3, size, size, dtype=torch.uint8),
+        mask=torch.ones(count, frames, dtype=torch.bool),
+        times=torch.zeros(count, frames),
+    ).to(here().device)
+
+
+def _scoring(
+    plan: RunPlan, model: VideoTextModel, batches: Batches, dataset: Dataset, workers: int
+) -> list[str]:
+    test = plan.protocol.test
+    captions, clips = dataset.captions(test), [c for c in dataset.clips(test) if c.path is not None]
+    if not captions or not clips:
+        return []
+    counts = len(captions), len(clips)
+    model.eval()
+    with torch.inference_mode():
+        text = model.encode(batches.texts(captions[:1]).to(here().device))
+        clip = model.encode(_made_up(plan, batches, 1))
+        seconds = _score_seconds(model, text, clip, counts, plan.recipe.evaluation.tile_memory_mb)
+    # The first worker alone multiplies cached vectors; pairs are shared.
+    shared = workers if model.temporal.pairwise else 1
+    kind = here().device.type
+    where = f"one {kind}" if shared == 1 else f"{shared} workers, each on one {kind}"
+    return [f"{'scoring':<18}{counts[0]} x {counts[1]} pairs, about {clock(seconds / shared)} on {where}"]
+
+
+def _score_seconds(
+    model: VideoTextModel, text: Features, clip: Features, counts: tuple[int, int], budget_mb: int
+) -> float:
+    """Seconds for all scores on one device, from the second of two equal pieces of them.
+
+    ``text`` and ``clip`` are one each, taken as often as they are needed: what they hold costs nothing.
+    """
+    texts, clips = (_repeated(one, count) for one, count in zip((text, clip), counts, strict=True))
+    if model.temporal.pairwise:
+        side = min(TRIED_PAIR_SIDE, tile_side(texts, clips, budget_mb))
+        texts, clips = texts[:side], clips[:side]
+    else:
+        texts = texts[: block_rows(texts, clips, budget_mb)]
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        model.score(texts, clips).double().cpu()
+        seconds = time.perf_counter() - began
+    return seconds * math.prod(counts) / (len(texts) * len(clips))
+
+
+def _repeated(one: Features, count: int) -> Features:
+    return one.map(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
 
 
 def _row(plan: RunPlan, model: VideoTextModel, batches: Batches, dataset: Dataset) -> str:

@@ -98,7 +98,7 @@ class Evaluation(_Section):
     """How a trained model is scored."""
 
     batch_size: Positive = 64  # clips or texts encoded at once
-    tile_memory_mb: Positive = 256  # of scores at once, where a pair has to be scored as a pair
+    tile_memory_mb: Positive = 256  # what scoring may take at once, beside features and scores
     precision: Literal["model", "bf16"] = "model"  # the model's own number type, or bf16 arithmetic
     postprocess: Component = field(default_factory=lambda: {"name": "none"})
     selection: Literal["last"] = "last"

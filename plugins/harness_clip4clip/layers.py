@@ -38,11 +38,28 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor, rows: int | None = None) -> Tensor:
         """Tokens ``[B, N, W]`` with ``bias`` from :func:`key_bias`; only the first ``rows`` are made."""
-        attn = self.attn
-        qkv = functional.linear(self.ln_1(x), attn.in_proj_weight, attn.in_proj_bias)
-        q, k, v = (part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for part in qkv.chunk(3, dim=-1))
-        seen = functional.scaled_dot_product_attention(q[:, :, :rows], k, v, attn_mask=bias)
-        x = x[:, :rows] + attn.out_proj(seen.transpose(1, 2).flatten(2))
+        return self.finish(x[:, :rows], self.attend(*self.project(x, rows), bias))
+
+    def project(self, x: Tensor, rows: int | None = None) -> tuple[Tensor, Tensor]:
+        """Queries ``[B, rows, W]``, and keys beside values ``[B, N, 2 W]``: each token's own matter."""
+        width, weight, bias = x.shape[-1], self.attn.in_proj_weight, self.attn.in_proj_bias
+        x = self.ln_1(x)
+        queries = functional.linear(x[:, :rows], weight[:width], bias[:width])
+        return queries, functional.linear(x, weight[width:], bias[width:])
+
+    def attend(self, queries: Tensor, keys_values: Tensor, bias: Tensor) -> Tensor:
+        """What :meth:`project` made to the output of the attention ``[B, rows, W]``."""
+        heads = self.attn.num_heads
+        q, k, v = (
+            part.unflatten(-1, (heads, -1)).transpose(1, 2)
+            for part in (queries, *keys_values.chunk(2, dim=-1))
+        )
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.attn.out_proj(seen.transpose(1, 2).flatten(2))
+
+    def finish(self, x: Tensor, seen: Tensor) -> Tensor:
+        """The tokens that ask, with what they saw, through the second half of the layer."""
+        x = x + seen
         return x + self.mlp.c_proj(self.activation(self.mlp.c_fc(self.ln_2(x))))
 
 

@@ -43,22 +43,45 @@ class TightTransformer(FrameModule):
 
     def score(self, text: Features, video: Features) -> Tensor:
         """Logits ``[texts, videos]``; every pair goes through the layers."""
-        frames, pairs = video.tokens, (len(text), len(video))
-        first = text.vector.to(frames.dtype)[:, None, None].expand(*pairs, 1, -1)
-        x = torch.cat([first, frames.expand(*pairs, *frames.shape[1:])], dim=2).flatten(0, 1)
-        x = self.dropout(x + self.positions[: x.shape[1]])
+        texts = text.vector.to(video.tokens.dtype)[:, None] + self.positions[:1]
+        frames = video.tokens + self.positions[1 : 1 + video.tokens.shape[1]]
         mask = torch.cat([video.mask.new_ones(len(video), 1), video.mask], dim=1)
-        bias = key_bias(mask, x.dtype).repeat(len(text), 1, 1, 1)
-        for layer in self.layers[:-1]:
-            x = layer(x, bias)
-        # Only the text's token is read, so the last layer makes nothing else.
-        x = self.layers[-1](x, bias, rows=1)[:, 0]
-        x = self.pool(self.pool_norm(x))
+        bias = key_bias(mask, frames.dtype).repeat(len(text), 1, 1, 1)
+        # Only the text's token is read of the last layer, so that makes nothing else.
+        rows = [None] * (len(self.layers) - 1) + [1]
+        x = join(texts, frames)
+        if self.training:
+            x = self.layers[0](self.dropout(x), bias, rows[0])
+        else:
+            x = self._first_layer(x, texts, frames, bias, rows[0])
+        for layer, made in zip(self.layers[1:], rows[1:], strict=True):
+            x = layer(x, bias, made)
+        x = self.pool(self.pool_norm(x[:, 0]))
         x = x * torch.sigmoid(1.702 * x)  # QuickGELU, whatever the towers use
-        return self.logit(x).view(pairs)
+        return self.logit(x).view(len(text), len(video))
+
+    def _first_layer(
+        self, x: Tensor, texts: Tensor, frames: Tensor, bias: Tensor, rows: int | None
+    ) -> Tensor:
+        """The first layer of the pairs ``x``, with each text and each clip projected once for all pairs.
+
+        Nothing that a token is projected to depends on its pair before the first attention.
+        """
+        layer = self.layers[0]
+        queries, keys_values = map(join, layer.project(texts), layer.project(frames))
+        seen = layer.attend(queries[:, :rows], keys_values, bias)
+        del queries, keys_values  # a quarter of what the second half of the layer needs
+        return layer.finish(x[:, :rows], seen)
 
     def logit_scale(self, backbone: Backbone) -> Tensor:
         return torch.ones((), dtype=self.logit.weight.dtype, device=self.logit.weight.device)
+
+
+def join(texts: Tensor, frames: Tensor) -> Tensor:
+    """The sequence of every pair ``[texts videos, 1 + T, W]`` from ``[texts, 1, W]`` and ``[videos, T, W]``."""
+    pairs = (len(texts), len(frames))
+    first = texts[:, None].expand(*pairs, *texts.shape[1:])
+    return torch.cat([first, frames.expand(*pairs, *frames.shape[1:])], dim=2).flatten(0, 1)
 
 
 def build(options: TightTransformerOptions, context: BuildContext) -> TightTransformer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
@@ -16,3 +18,21 @@ def test_a_cache_folder_that_cannot_be_written_is_refused(cli, tmp_path, monkeyp
     assert done.exit_code == 2 and done.stdout == ""
     assert error.startswith(f"error: nothing can be written in {tmp_path / place}")
     assert "HARNESS_CACHE" in hint
+
+
+@pytest.mark.parametrize(("module", "said"), [("video_proxies", "visual tower"), ("nothing", "unknown")])
+def test_a_module_that_cannot_be_measured_is_refused(cli, module, said):
+    """One line with the reason, one with what to do, and no table."""
+    done = cli("bench", "eval", "--backbone", "tiny", "--temporal", module)
+    error, hint = done.stderr.splitlines()
+    assert done.exit_code == 2 and done.stdout == ""
+    assert error.startswith("error: ") and said in error and hint.startswith("hint: ")
+
+
+def test_scoring_is_printed_as_json(cli):
+    """Standard output is JSON and nothing else."""
+    asked = ("--backbone", "tiny", "--temporal", "mean_pool", "--texts", 20, "--clips", 18, "--json")
+    done = cli("bench", "eval", *asked)
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert (said["texts"], said["clips"], said["cached"][0]["tiles"]) == (20, 18, 4)

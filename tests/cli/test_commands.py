@@ -239,6 +239,7 @@ def test_a_dry_run_writes_nothing(cli, workplace, small_shapes):
         "test clips        192, missing 0, cache hits 0, to decode 192",
         "MB on disk",
         "stage finetune    192 samples, 6 steps of 32, about",
+        "scoring           192 x 192 pairs, about 0:00 on one ",
         "the row that would be written",
         "192 queries x 192 clips, post-processing none",
     ):

@@ -156,6 +156,18 @@ def test_further_layers_start_anew(backbone):
     assert fresh.bias.abs().max() == 0 and 0.018 < fresh.weight.std() < 0.022
 
 
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_tight_head_scores_as_it_is_trained(backbone, layers):
+    """Projecting texts and clips before they meet gives what the pairs' own projections give."""
+    head = shaken(build(backbone, "tight_transformer", layers=layers, dropout=0.0))
+    batch = clips(4, 6)
+    batch.mask[1, 3:] = False
+    shared = scores(backbone, head, batch)
+    own = scores(backbone, head.train(), batch)
+    assert shared.std() > 1e-3
+    torch.testing.assert_close(shared, own, atol=1e-5 * own.abs().max().item(), rtol=0)
+
+
 def custom_text() -> Backbone:
     return build_timm(TimmOptions(model="vit_tiny_patch16_224", dim=32, vision_layers=1, text_width=32,
                                   text_heads=2, text_layers=1)).eval()  # fmt: skip
