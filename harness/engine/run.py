@@ -29,7 +29,7 @@ from harness.engine.shown import (
 )
 from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
-from harness.plan.plan import RunPlan
+from harness.plan.plan import RunPlan, load_plan
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.digest import digest, sha256_file
@@ -67,6 +67,7 @@ def run(
     dataset = open_prepared(plan, registry)
     plan = prepared_plan(plan, dataset, registry)
     check_run(plan, dataset, registry)
+    refuse_start(plan, dataset, registry)
     weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
         write_clips(folder, plan, dataset, registry)
@@ -127,6 +128,13 @@ def prepared_plan(plan: RunPlan, dataset: Dataset, registry: Registry) -> RunPla
     """The plan as it is run, with the identity of its training data; refused where it tests on them."""
     refuse_leak(plan, dataset, training_clips(plan, dataset, registry))
     return with_training_data(plan, dataset, registry)
+
+
+def refuse_start(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
+    """Refuse to start from the model of a run folder that was trained on what is tested here."""
+    folder = Path(plan.init_from).parent
+    if plan.init_from and (folder / PLAN).exists():
+        refuse_leak_of(folder, load_plan(folder / PLAN), plan, dataset, registry)
 
 
 def check_run(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:

@@ -139,7 +139,7 @@ def test_a_model_from_a_file_scores_as_its_run(cli, work, small_shapes, file):
     path = run / "model.safetensors" if file == "own" else work / file
     started = json.loads(ok(cli("run", *METHOD, *small_shapes, "--init-from", path, "--zero-shot", "--json")))
     assert started["queries"] == record["queries"]
-    assert (started["pretraining"], started["train_split"]) == (f"init:{path.name}", "none")
+    assert (started["pretraining"], started["train_split"]) == (f"init:{path.name}", "unknown")
     again = json.loads(ok(cli("evaluate", only_run(work, but=run), *small_shapes[:2], "--json")))
     assert (again["queries"], again["pretraining"]) == (record["queries"], f"init:{path.name}")
     scored = json.loads(ok(cli("evaluate", path, *METHOD, *small_shapes, "--json")))

@@ -130,6 +130,7 @@ def test_a_file_with_its_method(cli, trained, folder):
     recipe = load_plan(run / "plan.json").recipe
     settings = (
         "train.precision=fp64",
+        "data.sampling=uniform",
         f"data.frames={recipe.data.frames}",
         f"data.text_length={recipe.data.text_length}",
     )
