@@ -94,14 +94,21 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
     help="Where the SVG goes.",
 )
 @click.option(
+    "--mean-of",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Steps that a point is the mean of. Default: a fortieth of the longest run.",
+)
+@click.option(
     "--title", default="", metavar="TEXT", help="Title of the picture, for readers who cannot see it."
 )
-def curves(runs: tuple[str, ...], value: str, picture: Path, title: str) -> None:
+def curves(runs: tuple[str, ...], value: str, picture: Path, mean_of: int, title: str) -> None:
     """Draw the training curves of runs, over their steps, into one picture."""
     from harness.results import curves as drawing
     from harness.results.record import write_atomically
 
     found = [drawing.read_curve(run, value) for run in runs]
-    write_atomically(picture, drawing.picture(found, value, title))
+    write_atomically(picture, drawing.picture(found, value, title, mean_of))
     click.echo(drawing.summary(found, value))
     click.echo(f"wrote {picture}")

@@ -25,8 +25,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 20, 48
 # Told apart by readers who see red and green alike (Okabe and Ito), and by their dashes.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("", "8 3", "2 3", "10 3 2 3")
-# Points of one line at most; more than the picture has pixels are means of their neighbours.
-_POINTS = 240
+# Points of a line where nobody says how many: single steps of a contrastive loss are mostly noise.
+_POINTS = 40
+# About what a letter of the legend takes.
+_LETTER = 6.6
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,8 @@ def read_curve(given: str, value: str) -> Curve:
     return Curve(label, tuple(range(1, len(values) + 1)), values)
 
 
-def thinned(curve: Curve, most: int = _POINTS) -> Curve:
-    """The curve with at most ``most`` points, each the mean of as many neighbours."""
-    size = math.ceil(len(curve.values) / most)
+def thinned(curve: Curve, size: int) -> Curve:
+    """The curve with every point the mean of ``size`` steps, the last one of what is left."""
     parts = [slice(start, start + size) for start in range(0, len(curve.values), size)]
     return Curve(
         curve.label,
@@ -70,9 +71,13 @@ def thinned(curve: Curve, most: int = _POINTS) -> Curve:
     )
 
 
-def picture(curves: Sequence[Curve], value: str, title: str = "") -> str:
-    """All curves over one pair of axes, as the text of an SVG file."""
-    curves = [thinned(curve) for curve in curves]
+def picture(curves: Sequence[Curve], value: str, title: str = "", mean_of: int = 0) -> str:
+    """All curves over one pair of axes, as the text of an SVG file.
+
+    A point is the mean of ``mean_of`` steps; 0 gives the longest curve about forty points.
+    """
+    size = mean_of or math.ceil(max(len(curve.values) for curve in curves) / _POINTS)
+    curves = [thinned(curve, size) for curve in curves]
     last = max(curve.steps[-1] for curve in curves)
     low = min(min(curve.values) for curve in curves)
     high = max(max(curve.values) for curve in curves)
@@ -106,15 +111,24 @@ def picture(curves: Sequence[Curve], value: str, title: str = "") -> str:
         f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 10}" text-anchor="middle">step</text>',
         f'<text transform="translate(16 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(value)}</text>',
     ]
-    for index, curve in enumerate(curves):
-        colour, dash = _COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)]
-        line = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}" fill="none"'
+    legend = _WIDTH - _RIGHT - 52 - _LETTER * max(len(curve.label) for curve in curves)
+    styles = [
+        f'stroke="{_COLOURS[index % len(_COLOURS)]}" stroke-width="2" '
+        f'stroke-dasharray="{_DASHES[index % len(_DASHES)]}" fill="none"'
+        for index in range(len(curves))
+    ]
+    for curve, line in zip(curves, styles, strict=True):
         points = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(curve.steps, curve.values, strict=True))
+        parts.append(f'<polyline points="{points}" {line}/>')
+    parts.append(  # over the curves, which may run where the legend stands
+        f'<rect x="{legend - 8:.1f}" y="{_TOP}" width="{_WIDTH - _RIGHT - legend + 8:.1f}" '
+        f'height="{8 + 20 * len(curves)}" fill="white" fill-opacity="0.85"/>'
+    )
+    for index, (curve, line) in enumerate(zip(curves, styles, strict=True)):
         row = _TOP + 16 + 20 * index
         parts += [
-            f'<polyline points="{points}" {line}/>',
-            f'<line x1="{_WIDTH - 300}" x2="{_WIDTH - 264}" y1="{row - 4}" y2="{row - 4}" {line}/>',
-            f'<text x="{_WIDTH - 256}" y="{row}">{escape(curve.label)}</text>',
+            f'<line x1="{legend:.1f}" x2="{legend + 36:.1f}" y1="{row - 4}" y2="{row - 4}" {line}/>',
+            f'<text x="{legend + 44:.1f}" y="{row}">{escape(curve.label)}</text>',
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
