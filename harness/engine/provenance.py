@@ -40,6 +40,7 @@ def make_record(
         method=plan.method,
         dataset=plan.dataset,
         task=plan.task,
+        note=source.recipe.note,
         protocol=outcome.protocol,
         postprocess=describe_component(recipe.evaluation.postprocess, "postprocessors", registry),
         train_split="unknown" if foreign else _train_split(plan, source),

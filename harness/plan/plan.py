@@ -90,6 +90,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         values = msgspec.to_builtins(self)
         for place in ("seed", "data_root", "use_cache", "versions", "init_from"):
             del values[place]
+        del values["recipe"]["note"]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
         values["recipe"]["data"]["options"].pop("annotations", None)  # a place; the texts are in the record

@@ -108,6 +108,7 @@ class Evaluation(_Section):
 class Recipe(_Section, kw_only=True):
     """A whole recipe, resolved."""
 
+    note: str = ""  # what a reader of the row has to know; decides nothing
     model: Model
     data: Data = Data()
     stages: dict[str, Stage]

@@ -143,6 +143,7 @@ def _notes(row: Row) -> list[str]:
         notes.append(f"{_plural(skipped, 'training clip')} missing or undecodable and skipped.")
     if any(run.protocol.hash_status == "unverified" for run in row.runs):
         notes.append("The ids and texts of the test protocol were not verified.")
+    notes += list(dict.fromkeys(escape(run.note) for run in row.runs if run.note))
     if any(run.dirty for run in row.runs):
         notes.append("Measured with uncommitted changes in the source tree.")
     return notes

@@ -87,6 +87,12 @@ def first_layers(text: TextView, count: int, heads: int = 0) -> nn.ModuleList:
     return layers
 
 
+def frame_positions(text: TextView, std: float) -> nn.Parameter:
+    """A table of positions ``[context, W]``: the text tower's, or with ``std`` above 0 new ones."""
+    positions = text.positions.clone()
+    return nn.Parameter(nn.init.normal_(positions, std=std) if std else positions)
+
+
 def new_linear_(linear: nn.Linear) -> nn.Linear:
     """A fresh linear map as the reference starts it: N(0, 0.02), zero bias."""
     nn.init.normal_(linear.weight, std=INIT_STD)

@@ -18,17 +18,24 @@ class LinearPatchOptions(Options):
 
 
 class SeqTransformerOptions(LinearPatchOptions):
-    """``layers`` of the temporal transformer (the reference's ``cross_num_hidden_layers``)."""
+    """``layers`` of the temporal transformer (the reference's ``cross_num_hidden_layers``).
+
+    ``position_std`` starts the positions of frames anew, from N(0, std); 0 takes CLIP's text
+    positions, as the reference does.
+    """
 
     layers: _Layers = 4
+    position_std: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class TightTransformerOptions(LinearPatchOptions):
-    """``layers`` and ``heads`` (0: the text tower's) of the cross-encoder, and ``dropout`` of its input."""
+    """``layers`` and ``heads`` (0: the text tower's) of the cross-encoder, ``dropout`` of its input, and
+    ``position_std`` as in :class:`SeqTransformerOptions`."""
 
     layers: _Layers = 4
     heads: Annotated[int, Meta(ge=0)] = 0
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    position_std: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class ScheduleOptions(Options):

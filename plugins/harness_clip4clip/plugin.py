@@ -70,7 +70,9 @@ _METHODS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 )
 
 #: Data sets with a recipe of their own, for all heads.
-_DATASETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo", "shapes")
+_DATASETS = ("msrvtt", "msvd", "lsmdc", "activitynet", "didemo")
+#: On the embedded data set two heads start with other positions.
+_ON_SHAPES = {"seqtransf": "shapes_seqtransf", "tighttransf": "shapes_tighttransf"}
 #: What may be laid over every method's recipe by name.
 _VARIANTS = ("published", "reference_fp16", "bf16", "fp32", "msrvtt_7k", "post_pretrain")
 
@@ -137,7 +139,10 @@ def harness_methods() -> Iterable[MethodSpec]:
             aliases=aliases,
             summary=summary,
             recipe=f"harness_clip4clip:recipes/{recipe}.yaml",
-            recipes={name: f"harness_clip4clip:recipes/data/{name}.yaml" for name in _DATASETS},
+            recipes={
+                **{name: f"harness_clip4clip:recipes/data/{name}.yaml" for name in _DATASETS},
+                "shapes": f"harness_clip4clip:recipes/data/{_ON_SHAPES.get(recipe, 'shapes')}.yaml",
+            },
             variants={name: f"harness_clip4clip:recipes/variants/{name}.yaml" for name in _VARIANTS},
             paper=PAPER,
             licence="reference code: MIT",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.models import BuildContext, TextView
 from harness_clip4clip.frame_module import LooseHead, make_patches, text_layers
-from harness_clip4clip.layers import first_layers, key_bias
+from harness_clip4clip.layers import first_layers, frame_positions, key_bias
 from harness_clip4clip.options import SeqTransformerOptions
 from harness_clip4clip.patches import TemporalPatches
 
@@ -18,10 +18,12 @@ class SeqTransformer(LooseHead):
     and there is no norm after the last layer.
     """
 
-    def __init__(self, text: TextView, layers: int, patches: TemporalPatches | None) -> None:
+    def __init__(
+        self, text: TextView, options: SeqTransformerOptions, patches: TemporalPatches | None
+    ) -> None:
         super().__init__(patches)
-        self.frame_positions = nn.Parameter(text.positions.clone())
-        self.layers = first_layers(text, layers)
+        self.frame_positions = frame_positions(text, options.position_std)
+        self.layers = first_layers(text, options.layers)
 
     def mix(self, features: Tensor, mask: Tensor) -> Tensor:
         x = features + self.frame_positions[: features.shape[1]]
@@ -33,4 +35,4 @@ class SeqTransformer(LooseHead):
 
 def build(options: SeqTransformerOptions, context: BuildContext) -> SeqTransformer:
     text = text_layers(context, "seq_transformer", context.frames)
-    return SeqTransformer(text, options.layers, make_patches(options, context))
+    return SeqTransformer(text, options, make_patches(options, context))

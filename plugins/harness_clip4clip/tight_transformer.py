@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from harness.models import Backbone, BuildContext, Features, TextBatch, TextView, VideoBatch
 from harness_clip4clip.frame_module import FrameModule, make_patches, text_layers
-from harness_clip4clip.layers import NORM_EPS, first_layers, key_bias, new_linear_
+from harness_clip4clip.layers import NORM_EPS, first_layers, frame_positions, key_bias, new_linear_
 from harness_clip4clip.options import TightTransformerOptions
 from harness_clip4clip.patches import TemporalPatches
 
@@ -25,7 +25,7 @@ class TightTransformer(FrameModule):
         self, text: TextView, options: TightTransformerOptions, patches: TemporalPatches | None
     ) -> None:
         super().__init__(patches)
-        self.positions = nn.Parameter(text.positions.clone())
+        self.positions = frame_positions(text, options.position_std)
         self.dropout = nn.Dropout(options.dropout)
         self.layers = first_layers(text, options.layers, options.heads)
         self.pool_norm = nn.LayerNorm(text.width, eps=NORM_EPS)
