@@ -66,9 +66,9 @@ def small_shapes(own_places) -> tuple[str, ...]:
     from harness.plugins import registry
 
     settings = tuple(setting for setting in SMALL if setting != "--set")
-    request = Request(method="clip4clip_meanp", dataset="shapes", settings=settings)
+    request = Request(method="clip4clip_meanp", dataset="shapes", backbone="tiny", settings=settings)
     open_prepared(build_plan(request, registry())[0], registry())
-    return ("--dataset", "shapes", *SMALL)
+    return ("--dataset", "shapes", "--backbone", "tiny", *SMALL)
 
 
 @pytest.fixture
