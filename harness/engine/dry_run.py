@@ -55,12 +55,12 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry, workers: int) -> 
     if plan.pretraining:
         made = pretrained_folder(plan.pretraining) / TRAINED_BACKBONE
         state = "in the cache" if made.exists() else "to be made first"
-        lines.append(f"backbone weights   {plan.pretraining.name}: {state}")
+        lines.append(f"backbone weights  {plan.pretraining.name}: {state}")
     work = _work(plan, dataset, registry)
     made = {plan.dataset, *(source.dataset for source in plan.sources.values())}
     generated = {name for name in made if registry.find("datasets", name)[0].generated}
     if any(p.dataset in generated and clip.path is None for p in work for clip in p.clips):
-        lines.append(f"data               to be generated in {plan.data_root}; the rest is known after that")
+        lines.append(f"data              to be generated in {plan.data_root}; the rest is known after that")
         return "\n".join(lines)
     for part in work:
         reader = (batches.train_frames if part.stages else batches.frames).reader
@@ -106,10 +106,15 @@ def _work(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[_Part]:
     return [*parts, _Part("test", plan.dataset, dataset.clips(plan.protocol.test))]
 
 
+def _label(text: str) -> str:
+    """The first column of the plan's lines."""
+    return f"{text:<17} "
+
+
 def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, passes: int) -> list[str]:
     present = [clip for clip in clips if clip.path is not None]
     status = reader.status(present)
-    line = f"{name + ' clips':<18} {len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
+    line = f"{_label(name + ' clips')}{len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
     if not status.misses:
         return [line]
     each = _decode_seconds(status.misses[:TRIED_CLIPS], reader)
@@ -118,7 +123,7 @@ def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, passes: int)
         disk = f", {status.projected_bytes / 2**20:.0f} MB on disk"
     else:
         disk = f" in {passes} passes, kept nowhere (--no-cache)"
-    return [line, f"{'':<18} about {clock(seconds)} of decoding{disk}"]
+    return [line, f"{_label('')}about {clock(seconds)} of decoding{disk}"]
 
 
 def _decode_seconds(clips: Sequence[Clip], reader: ClipReader) -> float:
@@ -144,7 +149,7 @@ def _training(plan: RunPlan, model: VideoTextModel, batches: Batches, samples: d
         steps = samples[name] // batch * stage.epochs
         seconds = _step_seconds(plan, stage, model, batches) * batch / TRIED_SAMPLES * steps
         lines.append(
-            f"{'stage ' + name:<18} {samples[name]} samples, {steps} steps of {batch}, about {clock(seconds)} on one {device.type}"
+            f"{_label('stage ' + name)}{samples[name]} samples, {steps} steps of {batch}, about {clock(seconds)} on one {device.type}"
         )
     return lines
 
