@@ -13,7 +13,7 @@ from tests.cli.test_bad_input import assert_refusal
 RUN = ("run", "--method", "clip4clip_meanp")
 FIRST = (
     "--set", "stages.first.source.dataset=shapes",
-    "--set", "stages.first.source.options={train_clips: 192, seed: 5}",
+    "--set", "stages.first.source.options={train_clips: 192}",
 )  # fmt: skip
 
 
