@@ -14,7 +14,7 @@ import msgspec
 
 from harness import places
 from harness.data import Dataset
-from harness.data.dataset import SplitReport
+from harness.data.dataset import DataReport
 from harness.engine import checkpoint
 from harness.engine.execute import check_workers, execute, here
 from harness.engine.loading import open_dataset, open_source
@@ -141,24 +141,12 @@ def check_run(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
     """:func:`check_splits` of all that a run reads."""
     check_splits(plan, dataset, [*([plan.protocol.train] if plan.own_stages else []), plan.protocol.test])
     for source in plan.sources.values():
-        check_split(source.dataset, source.data_root, open_source(source, registry), source.split)
-
-
-def check_split(name: str, root: str, dataset: Dataset, split: str) -> None:
-    """Say what is missing of one split; one without a single video is an error."""
-    report = dataset.check([split])
-    _check_found(name, root, split, report.splits[split])
-    for note in report.notes:
-        say(f"{name}: {note}")
+        _checked(source.dataset, source.data_root, open_source(source, registry), [source.split])
 
 
 def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None:
     """Say what is missing before any work; a split without a single video is an error."""
-    report = dataset.check(splits)
-    for split in splits:
-        _check_found(plan.dataset, plan.data_root, split, report.splits[split])
-    for note in report.notes:
-        say(f"{plan.dataset}: {note}")
+    report = _checked(plan.dataset, plan.data_root, dataset, splits)
     gallery = report.splits[plan.protocol.test].clips
     if plan.protocol.n_gallery and gallery != plan.protocol.n_gallery:
         say(
@@ -167,17 +155,23 @@ def check_splits(plan: RunPlan, dataset: Dataset, splits: Sequence[str]) -> None
         )
 
 
-def _check_found(name: str, root: str, split: str, found: SplitReport) -> None:
-    if not found.found:
-        raise HarnessError(
-            f"no video of split '{split}' of '{name}' was found under {root}",
-            "check --data-root; videos are matched by the stem of their file names, such as "
-            f"{next(iter(found.missing), 'NAME')}.mp4, anywhere below it",
-        )
-    if found.missing:
-        names = ", ".join(found.missing[:3])
-        more = ", ..." if len(found.missing) > 3 else ""
-        say(f"{name}/{split}: {len(found.missing)} videos missing ({names}{more})")
+def _checked(name: str, root: str, dataset: Dataset, splits: Sequence[str]) -> DataReport:
+    report = dataset.check(splits)
+    for split in splits:
+        found = report.splits[split]
+        if not found.found:
+            raise HarnessError(
+                f"no video of split '{split}' of '{name}' was found under {root}",
+                "check --data-root; videos are matched by the stem of their file names, such as "
+                f"{next(iter(found.missing), 'NAME')}.mp4, anywhere below it",
+            )
+        if found.missing:
+            names = ", ".join(found.missing[:3])
+            more = ", ..." if len(found.missing) > 3 else ""
+            say(f"{name}/{split}: {len(found.missing)} videos missing ({names}{more})")
+    for note in report.notes:
+        say(f"{name}: {note}")
+    return report
 
 
 def pretrained_folder(plan: RunPlan) -> Path:
