@@ -1,16 +1,9 @@
 """What CLIP-ViP adds to the harness."""
 
-from harness import MethodSpec, Options, TemporalModuleSpec, hookimpl
+from harness import MethodSpec, TemporalModuleSpec, hookimpl
+from harness_clip_vip import options
 
 PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
-
-
-class VideoProxiesOptions(Options):
-    """``proxies`` counts the class token too (the reference's add_cls_num + 1)."""
-
-    proxies: int = 4
-    temporal_size: int = 0  # rows of the temporal table; 0: the recipe's frames
-    temporal_init_std: float = 0.0  # the reference starts at zero
 
 
 @hookimpl
@@ -21,7 +14,7 @@ def harness_temporal_modules():
             aliases=("ViP",),
             summary="proxy tokens that see all frames while patches see their own frame and the proxies",
             factory="harness_clip_vip.video_proxies:build",
-            options=VideoProxiesOptions,
+            options=options.VideoProxiesOptions,
             paper=PAPER,
         )
     ]

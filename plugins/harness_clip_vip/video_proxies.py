@@ -20,7 +20,7 @@ from harness.models import (
     VideoBatch,
     full_attention,
 )
-from harness_clip_vip.plugin import VideoProxiesOptions
+from harness_clip_vip.options import VideoProxiesOptions
 
 
 def proxy_attention(proxies: int, frames: int) -> Attention:
