@@ -11,7 +11,7 @@ from harness.plugins import registry
 from harness_clip.backbones import build_timm, build_tiny
 from harness_clip.options import TimmOptions, TinyOptions
 from harness_clip4clip.mean_pool import build as build_mean_pool
-from harness_clip_vip.plugin import VideoProxiesOptions
+from harness_clip_vip.options import VideoProxiesOptions
 from harness_clip_vip.video_proxies import build as build_proxies
 from harness_clip_vip.video_proxies import proxy_attention
 
