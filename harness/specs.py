@@ -60,7 +60,13 @@ class TemporalModuleSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(ComponentSpec):
-    """A training objective; ``factory(options) -> harness.models.Loss``."""
+    """A training objective; ``factory(options) -> harness.models.Loss``.
+
+    ``sources`` names what it reads of a batch: ``video``, ``text``, ``frame`` (the clip's middle frame
+    as a clip of one), and further texts by the name that a data set has for them, such as ``caption``.
+    """
+
+    sources: tuple[str, ...] = ("video", "text")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,24 @@ _SCORING = options_of(
     metavar="N",
     help="Also keep a checkpoint every N steps (always one per epoch).",
 )
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Encode so many samples at once in training, in the memory of so many, with the gradient of the whole batch.",
+)
+@click.option(
+    "--train-fraction",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=None,
+    metavar="F",
+    help="Train on this share of the clips, with as many steps as on all of them.",
+)
 @click.option("--dry-run", is_flag=True, help="Show plan, work and cost; train nothing.")
-def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run, **asked) -> None:
+def run(
+    leaderboards, runs, workers, as_json, resume, checkpoint_every, micro_batch, dry_run, **asked
+) -> None:
     """Train a method, score it, record it, refresh the leaderboard."""
     from harness.plan.plan import Request, build_plan
     from harness.plugins import registry
@@ -68,6 +84,7 @@ def run(leaderboards, runs, workers, as_json, resume, checkpoint_every, dry_run,
         workers=workers,
         resume=resume,
         checkpoint_every=checkpoint_every,
+        micro_batch=micro_batch or 0,
     )
     _show(record, as_json)
 

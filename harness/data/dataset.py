@@ -96,7 +96,12 @@ class Dataset(ABC):
 
     @abstractmethod
     def captions(self, split: str, source: str = "text") -> Sequence[Caption]:
-        """All texts of a split from one source, grouped as the annotation file has them."""
+        """All texts of a split from one of its :meth:`sources`, grouped as the annotation file has
+        them. Not every clip need have a text of every source."""
+
+    def sources(self, split: str) -> Sequence[str]:
+        """The kinds of text that a split has, as :meth:`captions` calls them."""
+        return ("text",)
 
     def contrasts(self, split: str) -> Mapping[str, Sequence[Contrast]]:
         """Named forced choices between a clip and its foil, reported beside the ranks."""

@@ -39,6 +39,13 @@ def uniform(available: int, wanted: int, short: str = "repeat") -> np.ndarray:
     return np.linspace(0, available - 1, count).astype(np.int64)
 
 
+def middle(available: int) -> np.ndarray:
+    """The frame in the middle: ``available // 2``, as CLIP-ViP takes the picture that it captions
+    (``src/datasets/dataset_pretrain_stage1_all_source.py``)."""
+    assert available > 0
+    return np.array([available // 2], dtype=np.int64)
+
+
 def fps(times: np.ndarray, duration_s: float, rate: float, max_frames: int, part: str = "even") -> np.ndarray:
     """The frame on screen at each multiple of ``1 / rate`` seconds after the first frame.
 
@@ -139,7 +146,7 @@ def real_mask(count: int, length: int) -> np.ndarray:
 class Sampling:
     """How a clip's frames are chosen, as data that names a cache entry.
 
-    ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"fps"`` (``fps`` frames per second
+    ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"middle"`` (one), ``"fps"`` (``fps`` frames per second
     of presentation time) or ``"reference_fps"`` (``fps`` frames per second by frame number, as
     :func:`reference_fps` counts). ``slice`` says which ``frames`` of more are kept; a uniform choice
     never has more. ``short`` says what it does in a clip of fewer frames: ``"repeat"`` or ``"fewer"``.
@@ -152,7 +159,7 @@ class Sampling:
     slice: str = "even"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("uniform", "fps", "reference_fps"):
+        if self.kind not in ("uniform", "middle", "fps", "reference_fps"):
             raise HarnessError(
                 f"unknown frame sampling '{self.kind}'", "choose 'uniform', 'fps' or 'reference_fps'"
             )
@@ -162,11 +169,18 @@ class Sampling:
             raise HarnessError(f"unknown slice '{self.slice}'", f"choose {', '.join(SLICES)}")
         if self.frames < 1:
             raise HarnessError(f"cannot sample {self.frames} frames", "ask for 1 or more")
-        if self.kind == "uniform" and self.fps is not None:
-            raise HarnessError("uniform sampling takes no fps", "drop fps, or use the sampling kind 'fps'")
-        if self.kind == "uniform" and self.slice != "even":
-            raise HarnessError(f"uniform sampling has no {self.slice} to keep", "use the sampling kind 'fps'")
-        if self.kind != "uniform" and not (self.fps and self.fps > 0):
+        timed = self.kind in ("fps", "reference_fps")
+        if not timed and self.fps is not None:
+            raise HarnessError(
+                f"{self.kind} sampling takes no fps", "drop fps, or use the sampling kind 'fps'"
+            )
+        if not timed and self.slice != "even":
+            raise HarnessError(
+                f"{self.kind} sampling has no {self.slice} to keep", "use the sampling kind 'fps'"
+            )
+        if self.kind == "middle" and self.frames != 1:
+            raise HarnessError(f"there are not {self.frames} frames in the middle", "ask for 1")
+        if timed and not (self.fps and self.fps > 0):
             raise HarnessError(
                 f"{self.kind} sampling needs a rate", "set fps to frames per second, for example 1"
             )
@@ -190,10 +204,14 @@ class Sampling:
             return np.zeros(0, np.int64)
         if self.kind == "fps":
             return first + fps(info.times, info.duration_s, self.fps, self.frames, self.slice)
+        if self.kind == "middle":
+            return first + middle(info.frames)
         return first + uniform(info.frames, self.frames, self.short)
 
     def key(self) -> str:
         """A stable name for cache addresses."""
+        if self.kind == "middle":
+            return "middle"
         if self.kind == "uniform":
             return f"uniform-{self.frames}-{self.short}"
         name = "fps" if self.kind == "fps" else "reference-fps"

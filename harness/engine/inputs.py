@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -25,10 +25,12 @@ Item, Made = TypeVar("Item"), TypeVar("Made")
 
 @dataclass(frozen=True)
 class Sample:
-    """One training sample: a clip, and the captions that one is drawn from in each epoch."""
+    """One training sample: a clip, and the captions that one is drawn from in each epoch; so for
+    every further kind of text, in ``others``."""
 
     clip: Clip
     captions: tuple[Caption, ...]
+    others: Mapping[str, tuple[Caption, ...]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -59,19 +61,35 @@ class Frames:
 
 
 def samples(
-    clips: Sequence[Clip], captions: Sequence[Caption], mode: str, unusable: Mapping[str, str]
+    clips: Sequence[Clip],
+    captions: Sequence[Caption],
+    mode: str,
+    unusable: Mapping[str, str],
+    others: Mapping[str, Sequence[Caption]] | None = None,
 ) -> list[Sample]:
     """Training samples in a fixed order, without missing and damaged clips.
 
-    ``mode`` is ``each`` (every caption is a sample) or ``one_per_clip``.
+    ``mode`` is ``each`` (every caption is a sample) or ``one_per_clip``. ``others`` are further kinds
+    of text by name; every usable clip has one of each.
     """
     usable = {clip.id: clip for clip in clips if clip.path is not None and clip.id not in unusable}
+    further = {source: by_clip(texts) for source, texts in (others or {}).items()}
+
+    def sample(clip: Clip, texts: tuple[Caption, ...]) -> Sample:
+        return Sample(clip, texts, {source: found[clip.id] for source, found in further.items()})
+
     if mode == "each":
-        return [Sample(usable[c.clip_id], (c,)) for c in captions if c.clip_id in usable]
-    by_clip: dict[str, list[Caption]] = {}
+        return [sample(usable[c.clip_id], (c,)) for c in captions if c.clip_id in usable]
+    described = by_clip(captions)
+    return [sample(clip, described[name]) for name, clip in usable.items() if name in described]
+
+
+def by_clip(captions: Iterable[Caption]) -> dict[str, tuple[Caption, ...]]:
+    """The texts of each clip, in their order."""
+    found: dict[str, list[Caption]] = {}
     for caption in captions:
-        by_clip.setdefault(caption.clip_id, []).append(caption)
-    return [Sample(clip, tuple(by_clip[name])) for name, clip in usable.items() if name in by_clip]
+        found.setdefault(caption.clip_id, []).append(caption)
+    return {name: tuple(texts) for name, texts in found.items()}
 
 
 def epoch_order(count: int, *key: object) -> np.ndarray:
@@ -123,8 +141,18 @@ class _Rows:
         return VideoBatch(tuple(self.ids), *map(torch.from_numpy, filled))
 
 
+class _Drawn(NamedTuple):
+    """What an epoch makes of a sample: a text of each kind, and the frames of each kind that is read."""
+
+    texts: dict[str, Caption]
+    frames: dict[str, _Read]
+
+
 class Batches:
-    """Makes batches of one stage: training batches by sample, evaluation batches in order."""
+    """Makes batches: training batches by sample, evaluation batches in order.
+
+    ``middle`` reads the middle frame of a clip, for the losses that want one.
+    """
 
     def __init__(
         self,
@@ -132,8 +160,10 @@ class Batches:
         tokenizers: Sequence[Tokenizer],
         text_length: int,
         train_frames: Frames | None = None,
+        middle: Frames | None = None,
     ) -> None:
         self.frames = frames
+        self.middle = middle
         self.train_frames = train_frames or frames
         self.tokenizers = tokenizers
         self.text_length = text_length
@@ -142,36 +172,57 @@ class Batches:
         decodes = reader.cache is None or reader.storage == "jpeg"
         self.pool = ThreadPoolExecutor(reader.threads) if decodes else None
 
-    def training(self, chosen: Sequence[Sample], *key: object) -> tuple[Batch, dict[str, str]]:
+    def training(
+        self, chosen: Sequence[Sample], *key: object, sources: Sequence[str] = ("video", "text")
+    ) -> tuple[Batch, dict[str, str]]:
         """One training batch and the clips that had to be left out of it, with the reason.
 
         Everything random in it depends on ``key``, such as seed, stage and epoch, and on the sample.
+        ``sources`` are those of :class:`harness.LossSpec`.
         """
-        rows, captions, damaged = _Rows(self.train_frames, len(chosen)), [], {}
-        for caption, read in self._each(partial(self._draw, key), chosen):
-            if isinstance(read, DamagedClip):
-                damaged[caption.clip_id] = read.reason
-            else:
-                rows.add(caption.clip_id, read)
-                captions.append(caption)
-        if not captions:
+        readers = self.readers(sources)
+        rows = {source: _Rows(frames, len(chosen)) for source, frames in readers.items()}
+        texts: dict[str, list[Caption]] = {source: [] for source in sources if source not in readers}
+        damaged = {}
+        draws = self._each(partial(self._draw, key, readers), chosen)
+        for sample, drawn in zip(chosen, draws, strict=True):
+            if isinstance(drawn, DamagedClip):
+                damaged[sample.clip.id] = drawn.reason
+                continue
+            for source, read in drawn.frames.items():
+                rows[source].add(sample.clip.id, read)
+            for source, captions in texts.items():
+                captions.append(drawn.texts[source])
+        if len(damaged) == len(chosen):
             raise HarnessError(
                 f"every clip of a worker's share of a batch is damaged, the first: {next(iter(damaged))}",
                 "check the training videos, or use a larger batch",
             )
-        return Batch({"video": rows.batch(), "text": self.texts(captions)}), damaged
+        made = {source: filled.batch() for source, filled in rows.items()}
+        return Batch(
+            {**made, **{source: self.texts(captions) for source, captions in texts.items()}}
+        ), damaged
+
+    def readers(self, sources: Sequence[str]) -> dict[str, Frames]:
+        """How the frames of a batch are read, by source."""
+        known = {"video": self.train_frames, "frame": self.middle}
+        return {source: frames for source, frames in known.items() if source in sources and frames}
 
     def _each(self, read: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
         return self.pool.map(read, items) if self.pool else map(read, items)
 
-    def _draw(self, key: tuple[object, ...], sample: Sample):
-        """This epoch's caption of a sample with its frames and times, or with its damage."""
+    def _draw(self, key: tuple[object, ...], readers: Mapping[str, Frames], sample: Sample):
+        """This epoch's texts and frames of a sample, or the damage of its clip."""
         draw = generator("sample", *key, sample.clip.id, sample.key)
-        caption = sample.captions[int(draw.integers(len(sample.captions)))]
+        texts = {"text": sample.captions[int(draw.integers(len(sample.captions)))]}
+        for source, captions in sample.others.items():
+            own = generator("sample", *key, sample.clip.id, sample.key, source)
+            texts[source] = captions[int(own.integers(len(captions)))]
         try:
-            return caption, self._read(sample.clip, self.train_frames, key, draw)
+            frames = {s: self._read(sample.clip, frames, key, draw) for s, frames in readers.items()}
         except DamagedClip as error:
-            return caption, error
+            return error
+        return _Drawn(texts, frames)
 
     def videos(self, clips: Sequence[Clip]) -> VideoBatch:
         """An evaluation batch; every clip has to be readable.

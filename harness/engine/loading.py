@@ -100,7 +100,13 @@ def make_batches(plan: RunPlan, model: VideoTextModel, threads: int) -> Batches:
         return Frames(reader, data.frames, wanted.size, padding, jittered, data.frame_order)
 
     train = frames(True) if data.jitter else None
-    return Batches(frames(False), model.tokenizers, data.text_length, train)
+    middle = Frames(make_middle_reader(plan, wanted, threads), 1, wanted.size, padding="repeat")
+    return Batches(frames(False), model.tokenizers, data.text_length, train, middle)
+
+
+def make_middle_reader(plan: RunPlan, wanted: Preprocess, threads: int) -> ClipReader:
+    """The reader of the middle frame of a plan's clips."""
+    return _reader(plan, wanted, Sampling("middle", 1), threads)
 
 
 def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int) -> ClipReader:
@@ -109,6 +115,11 @@ def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int)
     count = max(data.candidates, data.frames) if jittered else data.frames
     rate = None if data.sampling == "uniform" else data.fps
     sampling = Sampling(data.sampling, count, rate, short="fewer", slice=data.slice)
+    return _reader(plan, wanted, sampling, threads)
+
+
+def _reader(plan: RunPlan, wanted: Preprocess, sampling: Sampling, threads: int) -> ClipReader:
+    data = plan.recipe.data
     geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation)
     cache = FrameCache(places.cache_root() / "frames") if plan.use_cache else None
     return ClipReader(sampling, geometry, cache, threads, data.storage)

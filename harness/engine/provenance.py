@@ -94,6 +94,8 @@ def _train_split(plan: RunPlan, source: RunPlan) -> str:
     split = source.protocol.train if source.own_stages else next(iter(own), "none")
     if split == "none":
         return split
+    if source.recipe.data.train_fraction < 1:
+        split += f" ({source.recipe.data.train_fraction:.4g} of its clips)"
     return split if source.dataset == plan.dataset else f"{source.dataset}/{split}"
 
 

@@ -27,8 +27,10 @@ from harness.engine.shown import (
     with_training_data,
     write_clips,
 )
+from harness.engine.training_data import check_sources
 from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
+from harness.models.assembly import sources_of
 from harness.plan.plan import RunPlan, load_plan
 from harness.plugins import Registry
 from harness.results import leaderboard
@@ -57,6 +59,7 @@ def run(
     workers: int,
     resume: bool = False,
     checkpoint_every: int = 0,
+    micro_batch: int = 0,
 ) -> ResultRecord:
     """Train and evaluate a plan; returns the record that was written.
 
@@ -77,6 +80,7 @@ def run(
             folder=str(folder),
             weights=str(weights or ""),
             checkpoint_every=checkpoint_every,
+            micro_batch=micro_batch,
             decode_threads=decode_threads(workers),
         )
         outcome = execute(job, workers)
@@ -140,6 +144,11 @@ def refuse_start(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
 def check_run(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
     """:func:`check_splits` of all that a run reads."""
     check_splits(plan, dataset, [*([plan.protocol.train] if plan.own_stages else []), plan.protocol.test])
+    for name, stage in plan.recipe.stages.items():
+        source, reads = plan.sources.get(name), sources_of(stage, registry)
+        which = (source.dataset, source.split) if source else (plan.dataset, plan.protocol.train)
+        opened = open_source(source, registry) if source else dataset
+        check_sources(*which, opened, stage.loss["name"], reads, plan.recipe.data.auxiliary)
     for source in plan.sources.values():
         _checked(source.dataset, source.data_root, open_source(source, registry), [source.split])
 

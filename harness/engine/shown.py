@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from harness.data import Dataset
 from harness.engine.loading import open_source
+from harness.engine.training_data import further
 from harness.errors import HarnessError
+from harness.models.assembly import sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
 from harness.results.digest import texts_hash
@@ -19,8 +21,10 @@ from harness.results.record import write_atomically
 CLIPS = "training_clips.json"
 
 
-def _identity(dataset: Dataset, split: str) -> str:
-    texts = [(caption.id, caption.text, caption.clip_id) for caption in dataset.captions(split)]
+def _identity(dataset: Dataset, split: str, further: Collection[str] = ()) -> str:
+    """The digest of a split; of ``further`` kinds of text too, where there are any."""
+    captions = [*dataset.captions(split), *(c for source in further for c in dataset.captions(split, source))]
+    texts = [(caption.id, caption.text, caption.clip_id) for caption in captions]
     return texts_hash(texts, [clip.id for clip in dataset.clips(split)])
 
 
@@ -29,13 +33,20 @@ def with_training_data(plan: RunPlan, dataset: Dataset, registry: Registry) -> R
 
     Two collections in the same place, or a miniature and the whole of a benchmark, are then two runs.
     """
-    found = _identity(dataset, plan.protocol.train) if plan.own_stages else ""
-    sources = {
-        stage: msgspec.structs.replace(
-            source, train_texts=_identity(open_source(source, registry), source.split)
-        )
-        for stage, source in plan.sources.items()
-    }
+
+    def read(opened: Dataset, split: str, stages: Iterable[str]) -> Collection[str]:
+        """What these stages read of the data set itself."""
+        asked = {s for name in stages for s in further(sources_of(plan.recipe.stages[name], registry))}
+        return sorted((asked - plan.recipe.data.auxiliary.keys()) & set(opened.sources(split)))
+
+    own, found = plan.protocol.train, ""
+    if plan.own_stages:
+        found = _identity(dataset, own, read(dataset, own, plan.own_stages))
+    sources = {}
+    for stage, source in plan.sources.items():
+        opened = open_source(source, registry)
+        identity = _identity(opened, source.split, read(opened, source.split, [stage]))
+        sources[stage] = msgspec.structs.replace(source, train_texts=identity)
     return msgspec.structs.replace(plan, train_texts=found, sources=sources)
 
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, epoch_order, prefetched
+from harness.engine.micro_batch import Encoded, encoded, score_in_tiles
 from harness.engine.optimisation import clip_gradients, freeze, make_optimizer
 from harness.engine.progress import meter
 from harness.engine.randomness import key
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.models import Batch, Features, Loss, LossInputs
-from harness.models.assembly import VideoTextModel, build_loss, build_schedule
+from harness.models import Batch, Features, Loss, LossInputs, TextBatch, VideoBatch
+from harness.models.assembly import VideoTextModel, build_loss, build_schedule, sources_of
 from harness.plan.schema import Recipe, Stage
 from harness.plugins import Registry
 
@@ -57,6 +58,10 @@ class Trainer:
     seed: int
     folder: Path
     checkpoint_every: int = 0
+    #: The number of samples that a stage's steps are counted on, where it is not that of its samples.
+    counted_on: Mapping[str, int] = field(default_factory=dict)
+    #: Samples that a worker encodes at once, with the same gradient; 0: its whole share of a batch.
+    micro_batch: int = 0
     #: Called once with the number of steps that the checkpoint holds, before the first new one.
     on_start: Callable[[int], None] = lambda steps: None
     on_step: Callable[[dict[str, Any]], None] = lambda event: None
@@ -92,16 +97,18 @@ class Trainer:
             loss.load_state_dict(saved["loss"])
         batch = effective_batch(stage, len(samples), self.workers.world)
         per_epoch = len(samples) // batch
-        total = per_epoch * stage.epochs
+        counted = self.counted_on.get(name, len(samples))
+        total = counted // effective_batch(stage, counted, self.workers.world) * stage.epochs
+        sources = sources_of(stage, self.registry)
         done = progress.epoch * per_epoch + progress.step
         self.model.train()
         began = time.monotonic()
         with meter(f"training {name}", total, done, self.workers.first) as shown:
-            while progress.epoch < stage.epochs:
+            while done < total:
                 order = epoch_order(len(samples), self.seed, name, progress.epoch)
                 jobs = [
-                    self._job(samples, name, progress.epoch, order, step, batch)
-                    for step in range(progress.step, per_epoch)
+                    self._job(samples, name, progress.epoch, order, step, batch, sources)
+                    for step in range(progress.step, min(per_epoch, progress.step + total - done))
                 ]
                 for inputs, damaged in prefetched(jobs):
                     where = f"at stage {name}, epoch {progress.epoch}, step {done + 1}"
@@ -133,10 +140,10 @@ class Trainer:
         own = name.removeprefix("model.backbone.")
         return None if own == name else self.model.backbone.depth(own)
 
-    def _job(self, samples: Sequence[Sample], stage: str, epoch: int, order, step: int, batch: int):
+    def _job(self, samples: Sequence[Sample], stage: str, epoch: int, order, step: int, batch: int, sources):
         share = self.workers.share(batch)
         chosen = [samples[int(i)] for i in order[step * batch :][share.start : share.stop]]
-        return lambda: self.batches.training(chosen, self.seed, stage, epoch)
+        return lambda: self.batches.training(chosen, self.seed, stage, epoch, sources=sources)
 
     def _step(
         self,
@@ -152,7 +159,9 @@ class Trainer:
         torch.manual_seed(key(self.seed, where, self.workers.rank))
         named = ", ".join(clip_ids[:8]) + (", ..." if len(clip_ids) > 8 else "")
         blame = f"{where}; clips of the batch: {named}"
-        value = self.compute_loss(loss, inputs.to(self.workers.device), clip_ids, stage)
+        inputs = inputs.to(self.workers.device)
+        encoded = self.encode(inputs, stage)
+        value = self.compute_loss(loss, inputs, encoded.features, clip_ids, stage)
         # Without a gather each worker has a loss of its own.
         seen = self.workers.mean(value) if self._ungathered(stage) else value.detach()
         if not torch.isfinite(seen):
@@ -162,6 +171,7 @@ class Trainer:
             )
         optimizer.zero_grad(set_to_none=True)
         value.backward()
+        encoded.backward()
         self.workers.average_gradients([p for _, p in parameters])
         norm = clip_gradients(parameters, stage.clip_grad_norm, blame)
         for group in optimizer.param_groups:
@@ -174,14 +184,29 @@ class Trainer:
     def _ungathered(self, stage: Stage) -> bool:
         return stage.gather == "reference" and self.model.temporal.pairwise
 
-    def compute_loss(self, loss: Loss, inputs: Batch, clip_ids: Sequence[str], stage: Stage) -> Tensor:
+    def encode(self, inputs: Batch, stage: Stage) -> Encoded:
+        """Features of this worker's share of a batch, in the stage's precision."""
+
+        def encode(source: VideoBatch | TextBatch) -> Features:
+            with autocast(self.workers.device, stage.precision):
+                return self.model.encode(source)
+
+        return encoded(encode, inputs.sources, self.micro_batch, self.workers.device)
+
+    def compute_loss(
+        self,
+        loss: Loss,
+        inputs: Batch,
+        local: dict[str, Features],
+        clip_ids: Sequence[str],
+        stage: Stage,
+    ) -> Tensor:
         """The loss of the global batch, from this worker's share of it, with the stage's gradient.
 
-        ``clip_ids`` names the clips of the whole global batch, in the order of the workers. A
-        pairwise head under the ``reference`` gather has the loss of this worker's share alone.
+        ``local`` are the features of that share, ``clip_ids`` names the clips of the whole global
+        batch, in the order of the workers. A pairwise head under the ``reference`` gather has the
+        loss of this worker's share alone.
         """
-        with autocast(self.workers.device, stage.precision):
-            local = {name: self.model.encode(source) for name, source in inputs.sources.items()}
         if self._ungathered(stage):
             features, clip_ids = local, inputs.clip_ids
         elif stage.gather == "reference":
@@ -204,10 +229,14 @@ class Trainer:
     def _similarity(
         self, local: dict[str, Features], features: dict[str, Features], text: str, video: str
     ) -> Tensor:
-        if not self.model.temporal.pairwise or features is local:
+        if not self.model.temporal.pairwise:
             return self.model.score(features[text], features[video])
         # A pairwise head is the expensive part: each worker scores its own texts only.
-        return self.workers.gather(self.model.score(local[text], features[video]))
+        if self.micro_batch:
+            scores = score_in_tiles(self.model.score, local[text], features[video], self.micro_batch)
+        else:
+            scores = self.model.score(local[text], features[video])
+        return scores if features is local else self.workers.gather(scores)
 
     def _save(self, progress: Progress, optimizer, loss: Loss | None) -> None:
         if self.workers.first:

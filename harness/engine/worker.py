@@ -15,7 +15,7 @@ import torch
 
 from harness.data import Dataset
 from harness.engine import checkpoint
-from harness.engine.inputs import Batches, Sample, require_training_samples, samples
+from harness.engine.inputs import Batches, Sample
 from harness.engine.loading import (
     finished_model,
     initial_model,
@@ -24,13 +24,14 @@ from harness.engine.loading import (
     open_dataset,
     open_source,
 )
-from harness.engine.progress import meter, say
+from harness.engine.progress import say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
 from harness.engine.train import Trainer, effective_batch
+from harness.engine.training_data import TrainingData, training_data
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.models.assembly import VideoTextModel, make
+from harness.models.assembly import VideoTextModel, make, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
@@ -51,6 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     pretraining: str = ""
     evaluate: bool = True
     checkpoint_every: int = 0
+    micro_batch: int = 0
     decode_threads: int = 2
 
 
@@ -125,25 +127,6 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     )
 
 
-def training_samples(
-    name: str, split: str, dataset: Dataset, mode: str, batches: Batches, workers: Workers
-) -> tuple[list[Sample], dict[str, str]]:
-    """The usable samples of a training split of data set ``name``, and every clip that is not usable,
-    with reason. ``mode`` is the recipe's ``data.captions``."""
-    clips = dataset.clips(split)
-    unusable = {clip.id: "not found" for clip in clips if clip.path is None}
-    present = [clip for clip in clips if clip.path is not None]
-    share = workers.share(len(present))
-    mine = present[share.start : share.stop]
-    with meter("reading training clips", len(mine), shown=workers.first and bool(mine)) as shown:
-        damaged = batches.train_frames.prepare(mine, shown)
-    for part in workers.gather_objects(damaged):
-        unusable.update(part)
-    usable = samples(clips, dataset.captions(split), mode, unusable)
-    require_training_samples(usable, name, split)
-    return usable, unusable
-
-
 def _train(
     job: Job,
     workers: Workers,
@@ -153,25 +136,34 @@ def _train(
     batches: Batches,
 ) -> Training | None:
     plan, folder = job.plan, Path(job.folder)
-    usable: dict[str, list[Sample]] = {}
-    unusable: dict[str, dict[str, str]] = {}
+    found: dict[str, TrainingData] = {}
     for name, stage in plan.recipe.stages.items():
         source = plan.sources.get(name)
         which = (source.dataset, source.split) if source else (plan.dataset, plan.protocol.train)
-        same = next((n for n in usable if plan.sources.get(n) == source), None)
+        reads = sources_of(stage, components)
+        same = next(
+            (
+                other
+                for other in found
+                if plan.sources.get(other) == source
+                and sources_of(plan.recipe.stages[other], components) == reads
+            ),
+            None,
+        )
         if same is None:
             opened = open_source(source, components) if source else dataset
-            mode = plan.recipe.data.captions
-            usable[name], unusable[name] = training_samples(*which, opened, mode, batches, workers)
+            found[name] = training_data(*which, opened, plan.recipe.data, reads, batches, workers)
         else:  # nothing is read twice
-            usable[name], unusable[name] = usable[same], unusable[same]
+            found[name] = found[same]
         if workers.first:
-            batch = effective_batch(stage, len(usable[name]), workers.world)
-            _announce(plan, name, which[0], usable[name], unusable[name], batch)
+            batch = effective_batch(stage, len(found[name].samples), workers.world)
+            _announce(plan, name, which[0], found[name].samples, found[name].unusable, batch)
     trainer = Trainer(
         model=model,
         recipe=plan.recipe,
-        samples=usable,
+        samples={name: data.samples for name, data in found.items()},
+        counted_on={name: data.of for name, data in found.items()},
+        micro_batch=job.micro_batch,
         batches=batches,
         workers=workers,
         registry=components,
@@ -190,10 +182,10 @@ def _train(
     if not plan.recipe.stages:
         return None
     last = next(reversed(plan.own_stages or tuple(plan.recipe.stages)))
-    lost = {name: {**unusable[name], **progress.damaged.get(name, {})} for name in plan.recipe.stages}
+    lost = {name: {**data.unusable, **progress.damaged.get(name, {})} for name, data in found.items()}
     return Training(
-        samples=sum(sample.clip.id not in lost[last] for sample in usable[last]),
-        batch_size=effective_batch(plan.recipe.stages[last], len(usable[last]), workers.world),
+        samples=sum(sample.clip.id not in lost[last] for sample in found[last].samples),
+        batch_size=effective_batch(plan.recipe.stages[last], len(found[last].samples), workers.world),
         seconds=progress.seconds,
         worker_seconds=progress.worker_seconds,
         unusable={

@@ -17,7 +17,7 @@ from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.loss import Loss
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.plan.recipe import component
-from harness.plan.schema import Recipe
+from harness.plan.schema import Recipe, Stage
 from harness.plugins import Registry, load_factory
 
 
@@ -80,6 +80,11 @@ def build_backbone(value: Mapping[str, Any], registry: Registry, load: bool = Tr
 
 def build_loss(value: Mapping[str, Any], registry: Registry) -> Loss:
     return _make(value, "losses", Loss, registry)
+
+
+def sources_of(stage: Stage, registry: Registry) -> tuple[str, ...]:
+    """What the loss of a stage reads of a batch."""
+    return registry.find("losses", stage.loss["name"])[0].sources
 
 
 def build_optimizer(

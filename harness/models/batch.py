@@ -25,6 +25,12 @@ class VideoBatch:
     mask: Tensor
     times: Tensor
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice) -> VideoBatch:
+        return VideoBatch(self.ids[rows], self.frames[rows], self.mask[rows], self.times[rows])
+
     def to(self, device: torch.device) -> VideoBatch:
         return replace(
             self,
@@ -51,6 +57,13 @@ class TextBatch:
     raw: tuple[str, ...]
     encodings: Mapping[str, Encoding]
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice) -> TextBatch:
+        cut = {name: Encoding(e.tokens[rows], e.mask[rows]) for name, e in self.encodings.items()}
+        return TextBatch(self.ids[rows], self.video_ids[rows], self.raw[rows], cut)
+
     def encoding(self, tokenizer: str) -> Encoding:
         return self.encodings[tokenizer]
 
@@ -66,8 +79,7 @@ class TextBatch:
 class Batch:
     """Named sources of one training batch; row ``i`` of every source belongs to one sample.
 
-    ``video`` and ``text`` are always there; a method may ask for more (``frame``, ``subtitle``,
-    ``caption``, ``question``, ``answer``).
+    ``video`` and ``text`` are always there; a loss may ask for more (:class:`harness.LossSpec`).
     """
 
     sources: Mapping[str, VideoBatch | TextBatch]

@@ -59,7 +59,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
     takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
     the data set has been opened. ``sources`` holds, by stage, the other data sets that are trained on.
-    ``init_from`` is the file that the whole model starts from.
+    ``init_from`` is the file that the whole model starts from. ``auxiliary_sha256`` is the content of
+    the files of further texts, by name.
     """
 
     method: str
@@ -77,6 +78,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     init_from: str = ""
     init_sha256: str = ""
     train_texts: str = ""
+    auxiliary_sha256: dict[str, str] = {}
     sources: dict[str, StageData] = {}
 
     @property
@@ -93,6 +95,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         del values["recipe"]["note"]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
+        del values["recipe"]["data"]["auxiliary"]  # places, too
         values["recipe"]["data"]["options"].pop("annotations", None)  # a place; the texts are in the record
         values["pretraining"] = self.pretraining.digest if self.pretraining else ""
         values["sources"] = {stage: source.identity for stage, source in self.sources.items()}
@@ -127,6 +130,7 @@ class Request:
     allow_missing: str | None = None
     recipes: tuple[str, ...] = ()  # files, or names of the method's variants
     zero_shot: bool = False
+    train_fraction: float | None = None
     settings: tuple[str, ...] = field(default_factory=tuple)
     use_cache: bool = True
 
@@ -193,6 +197,7 @@ def lay_request(layers: Layers, request: Request, method: MethodSpec) -> None:
         ("--protocol", ("data", "protocol"), request.protocol),
         ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
         ("--allow-missing", ("evaluation", "missing"), request.allow_missing),
+        ("--train-fraction", ("data", "train_fraction"), request.train_fraction),
     ):
         if value:
             tree: Any = value
@@ -236,6 +241,11 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
     named = msgspec.structs.replace(recipe.data, protocol=protocol.name, train_split=protocol.train)
     recipe = msgspec.structs.replace(recipe, data=named)
+    auxiliary = {name: str(Path(file).expanduser().resolve()) for name, file in recipe.data.auxiliary.items()}
+    recipe = msgspec.structs.replace(recipe, data=msgspec.structs.replace(recipe.data, auxiliary=auxiliary))
+    for name, file in auxiliary.items():
+        if not Path(file).exists():
+            raise HarnessError(f"data.auxiliary.{name}: there is no {file}", "make it with `harness caption`")
     roots = _roots_by_name(request.data_roots, dataset, recipe, registry)
     return RunPlan(
         method=method,
@@ -252,8 +262,17 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         weights_sha256=sha256_file(weights) if weights else "",
         init_from=start,
         init_sha256=sha256_file(start) if start else "",
+        auxiliary_sha256={name: _sha256_of(file) for name, file in recipe.data.auxiliary.items()},
         sources=_sources(recipe, roots, registry),
     )
+
+
+def _sha256_of(place: str) -> str:
+    """Of a file, or of the files of a folder (a database) by name."""
+    path = Path(place)
+    if path.is_file():
+        return sha256_file(path)
+    return digest({str(p.relative_to(path)): sha256_file(p) for p in sorted(path.rglob("*")) if p.is_file()})
 
 
 def _sources(recipe: Recipe, roots: dict[str, str], registry: Registry) -> dict[str, StageData]:

@@ -48,6 +48,12 @@ class Data(_Section):
     storage: Literal["npy", "jpeg"] = "npy"  # how frames are kept; jpeg is smaller and changes pixels
     text_length: Positive = 32  # tokens, start and end included
     captions: Literal["each", "one_per_clip"] = "one_per_clip"  # what one training sample is
+    # Files of further texts of the training clips, by the name that a loss has for them, such as
+    # ``caption``; in place of the data set's own.
+    auxiliary: dict[str, str] = {}
+    # Train on this share of the clips, the same ones for every seed and in every larger share, with as
+    # many steps as on all of them.
+    train_fraction: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class Group(_Section):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from harness import Options
 
 
@@ -11,3 +13,9 @@ class VideoProxiesOptions(Options):
     proxies: int = 4
     temporal_size: int = 0  # rows of the temporal table; 0: the recipe's frames
     temporal_init_std: float = 0.0  # the reference starts at zero
+
+
+class OmnisourceOptions(Options):
+    """``same_clip``: whether another sample of one's own clip counts as a negative."""
+
+    same_clip: Literal["ignore", "negative"] = "ignore"

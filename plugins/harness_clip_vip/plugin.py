@@ -1,6 +1,6 @@
 """What CLIP-ViP adds to the harness."""
 
-from harness import MethodSpec, TemporalModuleSpec, hookimpl
+from harness import LossSpec, MethodSpec, TemporalModuleSpec, hookimpl
 from harness_clip_vip import options
 
 PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
@@ -17,6 +17,77 @@ def harness_temporal_modules():
             options=options.VideoProxiesOptions,
             paper=PAPER,
         )
+    ]
+
+
+# Name, factory, the reference's class, sources beside the video and its text, what it compares.
+_LOSSES: tuple[tuple[str, str, str, tuple[str, ...], str], ...] = (
+    (
+        "ocl_vs_fc",
+        "vs_fc",
+        "VidImgDivideNCELearnableTempLoss",
+        ("frame", "caption"),
+        "video with subtitle, and frame with caption",
+    ),
+    (
+        "ocl_vs_vc",
+        "vs_vc",
+        "NCELearnableTempLoss_vs_vc",
+        ("caption",),
+        "video with subtitle, and video with caption",
+    ),
+    (
+        "ocl_vs_vc_fc",
+        "vs_vc_fc",
+        "NCELearnableTempLoss_vs_vc_fc",
+        ("frame", "caption"),
+        "video with subtitle, video with caption, and frame with caption",
+    ),
+    (
+        "ocl_vsc",
+        "vsc",
+        "NCELearnableTempLoss_vsc",
+        ("caption",),
+        "video with subtitle and caption, whose negatives are pooled",
+    ),
+    (
+        "ocl_vsc_fc",
+        "vsc_fc",
+        "NCELearnableTempLoss_vsc_fc",
+        ("frame", "caption"),
+        "video with subtitle and caption pooled, and frame with caption: the paper's post-pretraining",
+    ),
+    (
+        "ocl_mixed",
+        "mixed",
+        "VidImgNCELearnableTempLoss",
+        ("frame", "caption"),
+        "videos and frames with subtitles and captions, as one batch of pictures and one of texts",
+    ),
+    (
+        "dual_softmax_nce",
+        "dual_softmax",
+        "NCELearnableTempDSLLoss",
+        (),
+        "video with text, each direction sharpened by the other's softmax",
+    ),
+)
+
+
+@hookimpl
+def harness_losses():
+    """Omnisource cross-modal learning and its ablations; the source-wise baseline is `info_nce`."""
+    return [
+        LossSpec(
+            name=name,
+            aliases=(reference,),
+            summary=summary,
+            factory=f"harness_clip_vip.losses:{factory}",
+            options=options.OmnisourceOptions,
+            sources=("video", "text", *sources),
+            paper=PAPER,
+        )
+        for name, factory, reference, sources, summary in _LOSSES
     ]
 
 

@@ -35,6 +35,11 @@ def canonical(what: Combination) -> str:
     return _say(_FRAMES[0], _PHRASES[what.motion][0], what)
 
 
+def of_one_frame(what: Combination) -> str:
+    """What an image captioner could say of any frame, such as "a picture of a red circle"."""
+    return f"a picture of a {what.colour} {what.shape}"
+
+
 def phrasings(what: Combination) -> list[str]:
     """Every sentence that training may use for it; the test caption comes first."""
     return [_say(frame, phrase, what) for frame in _FRAMES for phrase in _PHRASES[what.motion]]

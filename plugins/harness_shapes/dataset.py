@@ -13,7 +13,7 @@ import numpy as np
 
 from harness import HarnessError
 from harness.data import Caption, Clip, Contrast, Dataset, Progress
-from harness_shapes.captions import canonical, pick
+from harness_shapes.captions import canonical, of_one_frame, pick
 from harness_shapes.encode import encode_mp4
 from harness_shapes.options import ShapesOptions, fingerprint
 from harness_shapes.render import render
@@ -55,15 +55,24 @@ class ShapesDataset(Dataset):
             for name in (_name(split, i) for i in range(self._count(split)))
         ]
 
+    def sources(self, split: str) -> Sequence[str]:
+        """``text`` tells the motion; ``caption``, as an image captioner would, does not."""
+        return ("text", "caption")
+
     def captions(self, split: str, source: str = "text") -> Sequence[Caption]:
-        """One caption per clip: the fixed sentence in test, a drawn phrasing in training."""
-        if source != "text":
+        """One text per clip: of ``text`` the fixed sentence in test and a drawn phrasing in training,
+        of ``caption`` what a single frame shows."""
+        if source not in self.sources(split):
             raise HarnessError(
-                f"the data set shapes has no text source {source!r}", "its only source is 'text'"
+                f"the data set shapes has no text source {source!r}",
+                f"it has {' and '.join(self.sources(split))}",
             )
         captions = []
         for i in range(self._count(split)):
             what = _combination(i)
+            if source == "caption":
+                captions.append(Caption(f"{_name(split, i)}-caption", _name(split, i), of_one_frame(what)))
+                continue
             text = canonical(what) if split == "test" else pick(what, self._rng(split, i, _WORDS))
             captions.append(Caption(f"{_name(split, i)}-text", _name(split, i), text))
         return captions

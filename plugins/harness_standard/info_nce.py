@@ -18,7 +18,8 @@ class InfoNCE(Loss):
         self.options = options
 
     def forward(self, inputs: LossInputs) -> Tensor:
-        logits = inputs.logit_scale * inputs.similarity("text", "video")
+        fixed = self.options.temperature
+        logits = (1 / fixed if fixed else inputs.logit_scale) * inputs.similarity("text", "video")
         own = torch.arange(len(logits), device=logits.device)
         if self.options.same_clip == "ignore":
             also_right = inputs.positives.clone()

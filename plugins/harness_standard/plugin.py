@@ -12,6 +12,22 @@ class InfoNCEOptions(Options):
 
     same_clip: Literal["ignore", "negative"] = "ignore"
     reduction: Literal["mean", "sum"] = "mean"  # of the two directions; CLIP-ViP's code sums
+    temperature: Annotated[float, Meta(ge=0)] = 0.0  # divides the similarities; 0: the model's scale
+
+
+class HardNegativeOptions(Options):
+    """``negatives`` is how many of the nearest wrong answers are kept."""
+
+    negatives: Annotated[int, Meta(ge=1)] = 1
+
+
+class TripletOptions(Options):
+    """``measure``: cosine, or the order violation between two vectors; ``hardest``: count only the
+    nearest wrong answer of each query."""
+
+    margin: Annotated[float, Meta(ge=0)] = 0.2
+    measure: Literal["cosine", "order"] = "cosine"
+    hardest: bool = False
 
 
 class MILNCEOptions(Options):
@@ -43,7 +59,7 @@ def harness_losses():
     return [
         LossSpec(
             name="info_nce",
-            aliases=("symmetric_info_nce", "NCELearnableTempLoss"),
+            aliases=("symmetric_info_nce", "NCELearnableTempLoss", "NCEContrastiveLoss"),
             summary="symmetric InfoNCE over the global batch, learnable temperature",
             factory="harness_standard.info_nce:build",
             options=InfoNCEOptions,
@@ -55,6 +71,21 @@ def harness_losses():
             factory="harness_standard.mil_nce:build",
             options=MILNCEOptions,
             paper="MIL-NCE, arXiv 1912.06430",
+        ),
+        LossSpec(
+            name="hard_negative",
+            aliases=("HardNegLoss",),
+            summary="cross-entropy of the right answer among the nearest wrong ones, without temperature",
+            factory="harness_standard.hard_negative:build",
+            options=HardNegativeOptions,
+        ),
+        LossSpec(
+            name="triplet",
+            aliases=("TripletContrastiveLoss",),
+            summary="hinge loss with a margin, over all wrong answers or the nearest one",
+            factory="harness_standard.triplet:build",
+            options=TripletOptions,
+            paper="VSE++, arXiv 1707.05612; order embeddings, arXiv 1511.06361",
         ),
     ]
 

@@ -30,11 +30,14 @@ def training_step(
     case = Case(path)
     model = VideoTextModel(*case.model()).train()
     trainer = Trainer(model, None, {}, None, workers, registry(), 0, path.parent)
+    share = _share(case, workers.rank * per_rank, per_rank)
+    stage = Stage(gather=gather, precision="fp32")
     loss = trainer.compute_loss(
         InfoNCE(InfoNCEOptions(same_clip="negative")),
-        _share(case, workers.rank * per_rank, per_rank),
+        share,
+        trainer.encode(share, stage).features,
         tuple(map(str, range(workers.world * per_rank))),
-        Stage(gather=gather, precision="fp32"),
+        stage,
     )
     loss.backward()
     names = official.names(model.backbone, model.temporal)

@@ -341,5 +341,5 @@ def test_unknown_split_and_source(prepared):
     """A split or text source that does not exist is refused with those that do."""
     with pytest.raises(HarnessError, match="train and test"):
         prepared.clips("val")
-    with pytest.raises(HarnessError, match="'text'"):
+    with pytest.raises(HarnessError, match="text and caption"):
         prepared.captions("test", "subtitle")

@@ -1,0 +1,107 @@
+"""What a stage trains on: the usable samples of a split, with every text that its loss reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data import Caption, Clip, Dataset
+from harness.data.auxiliary import read_captions
+from harness.engine.inputs import Batches, Sample, by_clip, require_training_samples, samples
+from harness.engine.progress import meter
+from harness.engine.randomness import generator
+from harness.engine.workers import Workers
+from harness.errors import HarnessError
+from harness.plan.schema import Data
+
+#: Sources of a batch that are pictures; all others are texts.
+PICTURES = ("video", "frame")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """``samples`` to train on; ``unusable`` clips, each with its reason; ``of`` how many samples the
+    number of steps is counted on, which a share of the training set leaves as it is."""
+
+    samples: list[Sample]
+    unusable: dict[str, str]
+    of: int
+
+
+def training_data(
+    name: str,
+    split: str,
+    dataset: Dataset,
+    data: Data,
+    sources: Sequence[str],
+    batches: Batches,
+    workers: Workers,
+) -> TrainingData:
+    """Read every training clip of data set ``name`` once, which fills the cache, and keep what is usable.
+
+    ``sources`` are what the stage's loss reads (:class:`harness.LossSpec`).
+    """
+    clips, captions = dataset.clips(split), dataset.captions(split)
+    chosen = share_of(clips, data.train_fraction)
+    others = {source: further_texts(dataset, split, source, data.auxiliary) for source in further(sources)}
+    described = {source: by_clip(texts).keys() for source, texts in others.items()}
+    unusable = {clip.id: "not found" for clip in chosen if clip.path is None}
+    for clip in chosen:
+        lacking = next((source for source, names in described.items() if clip.id not in names), "")
+        if lacking:
+            unusable.setdefault(clip.id, f"no {lacking}")
+    present = [clip for clip in chosen if clip.id not in unusable]
+    for source, frames in batches.readers(sources).items():
+        what = "training clips" if source == "video" else "middle frames"
+        share = workers.share(len(present))
+        mine = present[share.start : share.stop]
+        with meter(f"reading {what}", len(mine), shown=workers.first and bool(mine)) as shown:
+            damaged = frames.prepare(mine, shown)
+        for part in workers.gather_objects(damaged):
+            unusable.update(part)
+    usable = samples(chosen, captions, data.captions, unusable, others)
+    require_training_samples(usable, name, split)
+    all_of_them = samples(clips, captions, data.captions, {}) if data.train_fraction < 1 else usable
+    return TrainingData(usable, unusable, len(all_of_them))
+
+
+def share_of(clips: Sequence[Clip], fraction: float) -> list[Clip]:
+    """A share of the clips, in their order. A smaller share is part of a larger one, and the choice
+    depends on nothing but the number of clips."""
+    count = math.ceil(fraction * len(clips))
+    kept = set(generator("train fraction").permutation(len(clips))[:count].tolist())
+    return [clip for index, clip in enumerate(clips) if index in kept]
+
+
+def further(sources: Sequence[str]) -> list[str]:
+    """The kinds of text among a loss's sources, beside the data set's own."""
+    return [source for source in sources if source not in (*PICTURES, "text")]
+
+
+def further_texts(
+    dataset: Dataset, split: str, source: str, auxiliary: Mapping[str, str]
+) -> Sequence[Caption]:
+    """One kind of text of the clips of a split, from the recipe's file where it names one."""
+    if source not in auxiliary:
+        return dataset.captions(split, source)
+    texts = read_captions(Path(auxiliary[source]))
+    return [
+        Caption(f"{clip.id}-{source}", clip.id, texts[clip.id])
+        for clip in dataset.clips(split)
+        if clip.id in texts
+    ]
+
+
+def check_sources(
+    name: str, split: str, dataset: Dataset, loss: str, sources: Sequence[str], auxiliary: Mapping[str, str]
+) -> None:
+    """Refuse a loss that reads texts which neither the data set nor a file of the recipe has."""
+    for source in further(sources):
+        if source not in auxiliary and source not in dataset.sources(split):
+            raise HarnessError(
+                f"the loss '{loss}' reads a {source} of every clip, and {name}/{split} has none",
+                f"make them with `harness caption {name} --captioner NAME`, then "
+                f"--set data.auxiliary.{source}=FILE",
+            )

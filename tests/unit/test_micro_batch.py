@@ -1,0 +1,96 @@
+"""Gradient caching: a batch encoded a few samples at a time has the gradient of the whole batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.engine.train import Trainer
+from harness.engine.workers import Workers
+from harness.models import Batch, Encoding, TextBatch, VideoBatch
+from harness.models.assembly import build_loss, build_model, sources_of
+from harness.plan.plan import Request, build_plan
+from harness.plugins import registry
+
+ALONE = Workers(0, 1, torch.device("cpu"))
+BATCH, FRAMES, ROWS = 64, 3, 8
+#: All components whose loss sees the features of the whole batch at once.
+LOSSES = sorted(spec.name for spec, _ in registry().specs("losses") if {"video", "text"} <= set(spec.sources))
+
+
+def _recipe(loss: str, temporal: str = "video_proxies"):
+    settings = [
+        "model.backbone={name: tiny, layers: 1, text_layers: 1}",
+        f"model.temporal={{name: {temporal}}}",
+        f"train.loss={{name: {loss}}}",
+        "train.optimizer.name=adamw",
+        f"data.frames={FRAMES}",
+    ]
+    return build_plan(Request(method="clip_vip", dataset="shapes", settings=tuple(settings)), registry())[
+        0
+    ].recipe
+
+
+def _batch(sources, tokenizer, size) -> Batch:
+    draw = torch.Generator().manual_seed(3)
+    ids = tuple(map(str, range(BATCH)))
+
+    def source(name):
+        if name in ("video", "frame"):
+            frames = FRAMES if name == "video" else 1
+            pixels = torch.randint(0, 256, (BATCH, frames, 3, size, size), dtype=torch.uint8, generator=draw)
+            return VideoBatch(
+                ids, pixels, torch.ones(BATCH, frames, dtype=torch.bool), torch.zeros(BATCH, frames)
+            )
+        tokens = torch.randint(1, 1000, (BATCH, 9), generator=draw)
+        tokens[:, -1] = 49407
+        encoding = Encoding(tokens, torch.ones(BATCH, 9, dtype=torch.bool))
+        return TextBatch(ids, ids, ids, {tokenizer: encoding})
+
+    return Batch({name: source(name) for name in sources})
+
+
+def _trained(loss_name: str, micro_batch: int, temporal: str, steps: int):
+    """Losses of a few steps, and all gradients of the first one, in double precision."""
+    recipe = _recipe(loss_name, temporal)
+    stage = recipe.stages["finetune"]
+    torch.manual_seed(0)
+    model = build_model(recipe, registry()).double().train()
+    loss = build_loss(stage.loss, registry()).double()
+    trainer = Trainer(model, recipe, {}, None, ALONE, registry(), 0, None, micro_batch=micro_batch)
+    sources = sources_of(stage, registry())
+    inputs = _batch(sources, model.backbone.tokenizer.name, model.backbone.preprocess.size)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    losses, first = [], {}
+    for step in range(steps):
+        torch.manual_seed(step)
+        optimizer.zero_grad(set_to_none=True)
+        encoded = trainer.encode(inputs, stage)
+        value = trainer.compute_loss(loss, inputs, encoded.features, inputs.clip_ids, stage)
+        value.backward()
+        encoded.backward()
+        if not step:
+            first = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+        losses.append(value.item())
+        optimizer.step()
+    return losses, first
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_gradient_is_that_of_the_whole_batch(loss):
+    """Micro-batches of 8 give the losses of five steps and every gradient of the first one of 64."""
+    _compare(loss, "video_proxies", 5)
+
+
+def test_a_pairwise_head_is_scored_in_tiles():
+    """A cross-encoder's pairs are scored 8 x 8 at a time, with the gradient of all at once."""
+    _compare("info_nce", "tight_transformer, dropout: 0.0, layers: 1", 2)
+
+
+def _compare(loss: str, temporal: str, steps: int) -> None:
+    whole, wanted = _trained(loss, 0, temporal, steps)
+    parts, found = _trained(loss, ROWS, temporal, steps)
+    assert parts == pytest.approx(whole, rel=1e-8, abs=1e-8)
+    assert found.keys() == wanted.keys() and wanted
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=0, atol=1e-8 * max(1, gradient.abs().max()))
