@@ -136,6 +136,7 @@ class TaskSpec(ComponentSpec):
 class ProtocolSpec:
     """One way of training and testing on a data set, with the sizes it is known by.
 
+    ``val`` is the split that a model may be selected on, if the protocol has one.
     ``n_queries`` and ``n_gallery`` are the published counts (0: not fixed). ``texts_hash`` is the
     digest of the test ids and texts where it is known; a run whose own digest differs is marked.
     """
@@ -144,6 +145,7 @@ class ProtocolSpec:
     summary: str
     train: str
     test: str
+    val: str = ""
     query_unit: str = "sentence"
     n_queries: int = 0
     n_gallery: int = 0

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import HarnessError
-from harness.models.files import UNREADABLE, differences
+from harness.models.files import UNREADABLE, differences, read_tensors
 
-CHECKPOINT, MODEL = "checkpoint.pt", "model.safetensors"
+CHECKPOINT, MODEL, BEST = "checkpoint.pt", "model.safetensors", "best.safetensors"
 FORMAT = 1
 
 
@@ -46,6 +46,16 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 def save_model(folder: Path, model: nn.Module) -> Path:
     """The finished model as safetensors."""
     return save_tensors(folder / MODEL, model.state_dict())
+
+
+def save_best(folder: Path, model: nn.Module) -> Path:
+    """The model of the best epoch so far, where epochs are judged."""
+    return save_tensors(folder / BEST, model.state_dict())
+
+
+def load_best(folder: Path, model: nn.Module) -> None:
+    """Take the model back to its best epoch."""
+    load_model(model, read_tensors(folder / BEST), folder / BEST)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:

@@ -45,6 +45,7 @@ def make_record(
         postprocess=describe_component(recipe.evaluation.postprocess, "postprocessors", registry),
         train_split="unknown" if foreign else _train_split(plan, source),
         selection="unknown" if foreign else recipe.evaluation.selection,
+        selected_epoch=training.selected_epoch if training else None,
         metrics=outcome.metrics,
         queries=outcome.queries,
         missing=Missing(

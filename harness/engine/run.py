@@ -40,7 +40,7 @@ from harness.results.record import ResultRecord, dumps, load, record_path, write
 PLAN, RECORD = "plan.json", "record.json"
 
 #: Fields of a record that only training knows.
-_TRAINING_FACTS = ("train", "batch_size", "world_size", "train_seconds", "gpu_hours")
+_TRAINING_FACTS = ("train", "selected_epoch", "batch_size", "world_size", "train_seconds", "gpu_hours")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ def refuse_start(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
 
 def check_run(plan: RunPlan, dataset: Dataset, registry: Registry) -> None:
     """:func:`check_splits` of all that a run reads."""
-    check_splits(plan, dataset, [*([plan.protocol.train] if plan.own_stages else []), plan.protocol.test])
+    selected_on = [plan.protocol.val] if plan.recipe.evaluation.selection == "val" else []
+    trained_on = [plan.protocol.train] if plan.own_stages else []
+    check_splits(plan, dataset, [*trained_on, *selected_on, plan.protocol.test])
     for name, stage in plan.recipe.stages.items():
         source, reads = plan.sources.get(name), sources_of(stage, registry)
         which = (source.dataset, source.split) if source else (plan.dataset, plan.protocol.train)

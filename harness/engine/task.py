@@ -67,11 +67,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What goes into the record: figures, the counts behind them, and what was missing."""
+    """What goes into the record: figures, the counts behind them, and what was missing.
+
+    ``score`` is the one figure by which an epoch is selected; higher is better.
+    """
 
     metrics: Metrics
     queries: Queries
     protocol: Protocol
+    score: float
     missing: dict[str, str] = field(default_factory=dict)
 
 

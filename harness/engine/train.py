@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ class Progress:
 
     ``steps`` are those done so far in all stages, ``seconds`` what they took by the clock, waiting
     for data and writing checkpoints included; ``worker_seconds`` is its sum over the workers.
-    ``damaged`` names, by stage, the clips that could not be read, with the reason.
+    ``damaged`` names, by stage, the clips that could not be read, with the reason. ``best`` is the best
+    score of an epoch so far, and ``best_epoch`` (from 1) the first one that had it, where epochs are judged.
     """
 
     stage: int = 0
@@ -43,6 +45,8 @@ class Progress:
     seconds: float = 0.0
     worker_seconds: float = 0.0
     damaged: dict[str, dict[str, str]] = field(default_factory=dict)
+    best: float = -math.inf
+    best_epoch: int = 0
 
 
 @dataclass
@@ -65,6 +69,8 @@ class Trainer:
     #: Called once with the number of steps that the checkpoint holds, before the first new one.
     on_start: Callable[[int], None] = lambda steps: None
     on_step: Callable[[dict[str, Any]], None] = lambda event: None
+    #: Scores the model after each epoch of the last stage, on all workers; the first one's score counts.
+    judge: Callable[[], float | None] | None = None
 
     def run(self) -> Progress:
         """Train all stages, continuing from the folder's checkpoint where there is one."""
@@ -78,6 +84,9 @@ class Trainer:
             if index >= progress.stage:
                 self._stage(index, name, stage, progress, saved)
                 saved = None
+        if progress.best_epoch:
+            self.workers.barrier()
+            checkpoint.load_best(self.folder, self.model)
         return progress
 
     def _stage(self, index: int, name: str, stage: Stage, progress: Progress, saved: dict | None) -> None:
@@ -131,9 +140,19 @@ class Trainer:
                     if self.checkpoint_every and done % self.checkpoint_every == 0:
                         self._save(progress, optimizer, loss)
                 progress.epoch, progress.step = progress.epoch + 1, 0
+                if self.judge and index == len(self.recipe.stages) - 1:
+                    self._judge(self.judge, progress)
                 self._save(progress, optimizer, loss)
         progress.stage, progress.epoch, progress.step = index + 1, 0, 0
         self._save(progress, None, None)
+
+    def _judge(self, judge: Callable[[], float | None], progress: Progress) -> None:
+        score = self.workers.gather_objects(judge())[0]
+        if score > progress.best:
+            progress.best, progress.best_epoch = score, progress.epoch
+            if self.workers.first:
+                checkpoint.save_best(self.folder, self.model)
+        self.model.train()
 
     def _depth(self, name: str) -> int | None:
         """The depth of a parameter by its name in the model and loss as a whole."""

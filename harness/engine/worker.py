@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     worker_seconds: float
     unusable: dict[str, str]
     checkpoint_sha256: str
+    selected_epoch: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,13 +102,13 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         model = new_model(plan.recipe, components, workers.device, weights)
     dataset = open_dataset(plan, components)
     batches = make_batches(plan, model, job.decode_threads)
+    evaluation = Evaluation(plan, model, dataset, batches, workers, components)
     training = None
     if not job.model:
-        training = _train(job, workers, components, model, dataset, batches)
+        training = _train(job, workers, components, model, dataset, batches, evaluation)
     if not job.evaluate:
         return None
-    task: Task = make({"name": plan.task}, "tasks", components)
-    result = task.evaluate(Evaluation(plan, model, dataset, batches, workers, components))
+    result = _task(plan, components).evaluate(evaluation)
     peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
     if result is None:
         return None
@@ -134,6 +136,7 @@ def _train(
     model: VideoTextModel,
     dataset: Dataset,
     batches: Batches,
+    evaluation: Evaluation,
 ) -> Training | None:
     plan, folder = job.plan, Path(job.folder)
     found: dict[str, TrainingData] = {}
@@ -172,6 +175,7 @@ def _train(
         checkpoint_every=job.checkpoint_every,
         on_start=lambda steps: _cut_log(folder, steps),
         on_step=_step_log(folder, components) if workers.first else lambda event: None,
+        judge=_judge(evaluation, components) if job.evaluate else None,
     )
     progress = trainer.run()
     if workers.first:
@@ -194,7 +198,28 @@ def _train(
             for clip, reason in clips.items()
         },
         checkpoint_sha256=sha256_file(folder / checkpoint.MODEL) if workers.first else "",
+        selected_epoch=progress.best_epoch or None,
     )
+
+
+def _task(plan: RunPlan, components: Registry) -> Task:
+    return make({"name": plan.task}, "tasks", components)
+
+
+def _judge(evaluation: Evaluation, components: Registry) -> Callable[[], float | None] | None:
+    """How an epoch is scored, where the recipe does not take the last one."""
+    selection, plan = evaluation.plan.recipe.evaluation.selection, evaluation.plan
+    if selection == "last":
+        return None
+    split = plan.protocol.val if selection == "val" else plan.protocol.test
+    protocol = msgspec.structs.replace(plan.protocol, test=split)
+    on = replace(evaluation, plan=msgspec.structs.replace(plan, protocol=protocol))
+
+    def judge() -> float | None:
+        result = _task(plan, components).evaluate(on)
+        return None if result is None else result.score
+
+    return judge
 
 
 def _pretraining(plan: RunPlan, model: VideoTextModel) -> str:

@@ -23,11 +23,12 @@ from harness.specs import BackboneSpec, DatasetSpec, MethodSpec, ProtocolSpec
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen protocol, with the training split actually used."""
+    """The chosen protocol, with the training and validation splits actually used."""
 
     name: str
     train: str
     test: str
+    val: str = ""
     query_unit: str
     n_queries: int
     n_gallery: int
@@ -238,8 +239,15 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     if backbone.pretraining and not weights and not start:
         pretraining = pretraining_plan(backbone, registry, request.task, request.use_cache)
     protocol = protocol_of(dataset, recipe)
+    if recipe.evaluation.selection == "val" and not protocol.val:
+        raise HarnessError(
+            f"evaluation.selection is val, and the protocol {dataset.name}/{protocol.name} has no validation split",
+            "name a split with --set data.val_split=..., or select the last epoch",
+        )
     # What was chosen by default stands in the plan like what was asked for, and hashes the same.
-    named = msgspec.structs.replace(recipe.data, protocol=protocol.name, train_split=protocol.train)
+    named = msgspec.structs.replace(
+        recipe.data, protocol=protocol.name, train_split=protocol.train, val_split=protocol.val
+    )
     recipe = msgspec.structs.replace(recipe, data=named)
     auxiliary = {name: str(Path(file).expanduser().resolve()) for name, file in recipe.data.auxiliary.items()}
     recipe = msgspec.structs.replace(recipe, data=msgspec.structs.replace(recipe.data, auxiliary=auxiliary))
@@ -336,6 +344,7 @@ def protocol_of(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
         name=chosen.name,
         train=recipe.data.train_split or chosen.train,
         test=chosen.test,
+        val=recipe.data.val_split or chosen.val,
         query_unit=chosen.query_unit,
         n_queries=chosen.n_queries,
         n_gallery=chosen.n_gallery,

@@ -36,6 +36,7 @@ class Data(_Section):
 
     protocol: str = ""  # the data set's own default where empty
     train_split: str = ""  # the protocol's where empty
+    val_split: str = ""  # the protocol's where empty, if it has one
     options: dict[str, Any] = {}  # the data set's own options
     frames: Positive = 12  # per clip, at most
     sampling: Literal["uniform", "fps", "reference_fps"] = "uniform"
@@ -107,7 +108,9 @@ class Evaluation(_Section):
     tile_memory_mb: Positive = 256  # what scoring may take at once, beside features and scores
     precision: Literal["model", "bf16"] = "model"  # the model's own number type, or bf16 arithmetic
     postprocess: Component = field(default_factory=lambda: {"name": "none"})
-    selection: Literal["last"] = "last"
+    # Which epoch of the last stage is scored: the last one, or the one with the best score (R@1 of
+    # text-to-video in retrieval) on the validation or, as many published results, on the test split.
+    selection: Literal["last", "val", "test"] = "last"
     missing: Literal["worst", "drop"] = "worst"  # what becomes of test clips that cannot be read
 
 

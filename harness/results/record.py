@@ -186,6 +186,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ties: TiePolicy = "average"
     train_split: str = "unknown"
     selection: Selection = "unknown"
+    selected_epoch: int | None = None
     # outcome
     metrics: Metrics
     queries: Queries | None = None

@@ -30,6 +30,7 @@ def harness_datasets() -> list[DatasetSpec]:
                     summary="the 1000 clips of the public test set",
                     train="train",
                     test="test-1000",
+                    val="val-7408",
                     n_queries=1000,
                     n_gallery=1000,
                 ),

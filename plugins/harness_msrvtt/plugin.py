@@ -40,6 +40,7 @@ def harness_datasets() -> list[DatasetSpec]:
                     summary="the original split: 2990 clips with 20 sentences each",
                     train="train-full",
                     test="test-full",
+                    val="val-full",
                     n_queries=59800,
                     n_gallery=2990,
                 ),

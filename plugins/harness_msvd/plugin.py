@@ -27,6 +27,7 @@ def harness_datasets() -> list[DatasetSpec]:
                     summary="670 clips, every sentence a query of its own",
                     train="train",
                     test="test",
+                    val="val",
                     n_queries=27763,
                     n_gallery=670,
                 ),

@@ -52,9 +52,11 @@ class Retrieval(Task):
             name: [pair for pair in pairs if {pair.clip_id, pair.foil_id} <= column.keys()]
             for name, pairs in evaluation.dataset.contrasts(evaluation.plan.protocol.test).items()
         }
+        figures = ranks.metrics(t2v)
         return TaskResult(
+            score=figures["R@1"],
             metrics=Metrics(
-                t2v=ranks.metrics(t2v),
+                t2v=figures,
                 v2t=ranks.metrics(v2t),
                 contrasts={
                     name: _contrast(t2v_scores, pairs, captions, column, missing)

@@ -27,6 +27,7 @@ def harness_datasets() -> list[DatasetSpec]:
                     summary="1500 clips with ten sentences each, one half of the owner's validation set (HGR)",
                     train="train",
                     test="test",
+                    val="val",
                     n_queries=15000,
                     n_gallery=1500,
                     # The texts and their order are those of the copy that VALOR and GRAM use.
@@ -37,6 +38,7 @@ def harness_datasets() -> list[DatasetSpec]:
                     summary="another 1500 out of the owner's validation set (CLIP2Video)",
                     train="train",
                     test="test-clip2video",
+                    val="val",
                     n_queries=15000,
                     n_gallery=1500,
                 ),

@@ -1,0 +1,83 @@
+"""Which epoch of a run is scored."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.engine import checkpoint
+from harness.engine.inputs import samples
+from harness.engine.train import Trainer
+from harness.engine.worker import Job, work
+from harness.engine.workers import Workers
+from harness.errors import HarnessError
+from harness.plan.plan import Request, build_plan
+from harness.plugins import registry
+from harness.results.record import Metrics
+from tests.support.parts import opened
+
+ALONE = Workers(0, 1, torch.device("cpu"))
+
+
+def _plan(root, *settings):
+    request = Request(
+        method="clip4clip_meanp",
+        dataset="shapes",
+        backbone="tiny",
+        data_roots=(str(root),),
+        settings=(
+            "data.options.train_clips=32",
+            "train.batch_size=16",
+            "train.epochs=3",
+            "data.frames=2",
+            *settings,
+        ),
+        use_cache=False,
+    )
+    return build_plan(request, registry())[0]
+
+
+def test_the_best_epoch_is_kept_and_survives_a_restart(small_shapes, tmp_path):
+    """Of three epochs judged 1, 3 and 2 the model of the second comes out, also where the run was
+    stopped after the second and went on from its checkpoint."""
+    plan = _plan(small_shapes)
+    model, dataset, batches = opened(plan)
+    usable = samples(dataset.clips("train"), dataset.captions("train"), "one_per_clip", {})
+    scores, seen = [1.0, 3.0, 2.0], []
+
+    def judge() -> float:
+        if len(seen) == 2 and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return scores[len(seen) - 1]
+
+    def trainer():
+        return Trainer(
+            model, plan.recipe, {"finetune": usable}, batches, ALONE, registry(), 0, tmp_path, judge=judge
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer().run()
+    progress = trainer().run()
+    assert (progress.best_epoch, progress.best) == (2, 3.0) and len(seen) == 3
+    assert all(torch.equal(value, seen[1][name]) for name, value in model.state_dict().items())
+    assert (tmp_path / checkpoint.BEST).exists()
+
+
+@pytest.mark.parametrize("selection", ["val", "test"])
+def test_a_selected_epoch_is_scored(selection, small_shapes, tmp_path):
+    """The outcome is that of the best epoch on the split that the recipe names."""
+    plan = _plan(small_shapes, f"evaluation.selection={selection}", "data.val_split=test")
+    outcome = work(Job(plan=plan, folder=str(tmp_path)), ALONE)
+    assert 1 <= outcome.training.selected_epoch <= 3
+    best = checkpoint.load_checkpoint(tmp_path)["progress"]["best"]
+    assert isinstance(outcome.metrics, Metrics) and outcome.metrics.t2v["R@1"] == best
+
+
+def test_a_protocol_without_validation_split_says_so(small_shapes):
+    """Selecting on a split that is not there is refused before any work, with what to set."""
+    with pytest.raises(HarnessError) as caught:
+        _plan(small_shapes, "evaluation.selection=val")
+    assert "shapes/test-192 has no validation split" in caught.value.message
+    assert "data.val_split" in caught.value.hint
