@@ -82,8 +82,8 @@ class OptimizerSpec(ComponentSpec):
 class ScheduleSpec(ComponentSpec):
     """A learning rate over time; ``factory(options) -> callable``.
 
-    Called with ``step`` (from 0) and ``total`` steps of a stage, it returns the factor on the base
-    rate for that update.
+    Called with ``step`` (from 0), ``total`` steps of a stage and its base rate, it returns the factor
+    on the base rate for that update.
     """
 
 

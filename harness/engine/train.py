@@ -125,7 +125,7 @@ class Trainer:
                     for _, share in shares:
                         progress.damaged.setdefault(name, {}).update(share)
                     clip_ids = [name for names, _ in shares for name in names]
-                    rate = schedule(done, total)
+                    rate = schedule(done, total, stage.lr)
                     event = self._step(stage, loss, parameters, optimizer, inputs, clip_ids, rate, where)
                     done += 1
                     progress.step += 1
@@ -179,6 +179,7 @@ class Trainer:
         named = ", ".join(clip_ids[:8]) + (", ..." if len(clip_ids) > 8 else "")
         blame = f"{where}; clips of the batch: {named}"
         inputs = inputs.to(self.workers.device)
+        self._clamp("before_forward", stage)
         encoded = self.encode(inputs, stage)
         value = self.compute_loss(loss, inputs, encoded.features, clip_ids, stage)
         # Without a gather each worker has a loss of its own.
@@ -188,6 +189,7 @@ class Trainer:
                 f"the loss is {seen.item()}, {blame}",
                 "look at those clips, lower train.lr, or give train.precision more digits",
             )
+        self._clamp("before_backward", stage)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         encoded.backward()
@@ -196,9 +198,14 @@ class Trainer:
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
         optimizer.step()
-        with torch.no_grad():
-            self.model.backbone.logit_scale.clamp_(max=torch.tensor(stage.max_logit_scale).log().item())
+        self._clamp("after_step", stage)
         return {"loss": seen.item(), "grad_norm": norm, "lr": stage.lr * rate}
+
+    def _clamp(self, now: str, stage: Stage) -> None:
+        """Keep the factor on similarities within 1 and its limit, at the moment that the stage asks for."""
+        if stage.clamp_logit_scale == now:
+            # Through data: the graph of this step was made with the value before.
+            self.model.backbone.logit_scale.data.clamp_(0, math.log(stage.max_logit_scale))
 
     def _ungathered(self, stage: Stage) -> bool:
         return stage.gather == "reference" and self.model.temporal.pairwise

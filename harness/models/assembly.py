@@ -93,8 +93,8 @@ def build_optimizer(
     return _make(value, "optimizers", torch.optim.Optimizer, registry, groups)
 
 
-def build_schedule(value: Mapping[str, Any], registry: Registry) -> Callable[[int, int], float]:
-    """The factor on the base rate for update ``step`` (from 0) of ``total``."""
+def build_schedule(value: Mapping[str, Any], registry: Registry) -> Callable[[int, int, float], float]:
+    """The factor on a base rate for update ``step`` (from 0) of ``total``."""
     return make(value, "schedules", registry)
 
 

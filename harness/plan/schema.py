@@ -93,6 +93,9 @@ class Stage(_Section):
     loss: Component = field(default_factory=lambda: {"name": "info_nce"})
     clip_grad_norm: NotNegativeFloat = 1.0  # 0: no clipping
     max_logit_scale: Annotated[float, Meta(gt=0)] = 100.0  # the factor, not its logarithm
+    # When the logit scale is brought back into that range. CLIP-ViP's fine-tuning does so before the
+    # backward pass, so that a value beyond it is used once, and its pre-training before the forward pass.
+    clamp_logit_scale: Literal["after_step", "before_forward", "before_backward"] = "after_step"
     # bf16: bf16 arithmetic on single-precision weights; auto: that, where the device has it;
     # reference_fp16: the towers' linear maps, and so their moments, are held in half precision.
     precision: Literal["auto", "fp32", "bf16", "fp64", "reference_fp16"] = "auto"

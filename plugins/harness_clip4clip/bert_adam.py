@@ -11,8 +11,8 @@ import torch
 
 from harness_clip4clip.options import BertAdamOptions, ScheduleOptions
 
-#: The factor on the base rate for an update (from 0) of so many.
-Factor = Callable[[int, int], float]
+#: The factor on a base rate for an update (from 0) of so many.
+Factor = Callable[[int, int, float], float]
 
 
 class BertAdam(torch.optim.Optimizer):
@@ -83,7 +83,7 @@ def warmup_linear(options: ScheduleOptions) -> Factor:
     return partial(_factor_at, "warmup_linear", options.warmup)
 
 
-def _factor_at(schedule: str, warmup: float, step: int, total: int) -> float:
+def _factor_at(schedule: str, warmup: float, step: int, total: int, base: float) -> float:
     return factor(schedule, step / total, warmup)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from harness import Options
 
@@ -11,11 +13,39 @@ class VideoProxiesOptions(Options):
     """``proxies`` counts the class token too (the reference's add_cls_num + 1)."""
 
     proxies: int = 4
+    temporal_embedding: bool = True  # whether there is a temporal table at all
     temporal_size: int = 0  # rows of the temporal table; 0: the recipe's frames
     temporal_init_std: float = 0.0  # the reference starts at zero
+
+
+class FullAttentionOptions(Options):
+    """As those of :class:`VideoProxiesOptions`."""
+
+    temporal_embedding: bool = True
+    temporal_size: int = 0
+    temporal_init_std: float = 0.0
 
 
 class OmnisourceOptions(Options):
     """``same_clip``: whether another sample of one's own clip counts as a negative."""
 
     same_clip: Literal["ignore", "negative"] = "ignore"
+
+
+class HFAdamWOptions(Options):
+    """As in the published configurations."""
+
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+
+
+class ScheduleOptions(Options):
+    """``warmup`` is the share of the steps over which the rate rises in a line."""
+
+    warmup: Annotated[float, Meta(ge=0, le=1)] = 0.01
+
+
+class MultiStepOptions(ScheduleOptions, frozen=True, kw_only=True):
+    """``halve_at`` are shares of the steps; from each of them on the rate is half of what it was."""
+
+    halve_at: tuple[Annotated[float, Meta(ge=0, le=1)], ...] = ()

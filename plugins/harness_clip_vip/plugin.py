@@ -1,6 +1,6 @@
 """What CLIP-ViP adds to the harness."""
 
-from harness import LossSpec, MethodSpec, TemporalModuleSpec, hookimpl
+from harness import LossSpec, MethodSpec, OptimizerSpec, ScheduleSpec, TemporalModuleSpec, hookimpl
 from harness_clip_vip import options
 
 PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
@@ -16,7 +16,14 @@ def harness_temporal_modules():
             factory="harness_clip_vip.video_proxies:build",
             options=options.VideoProxiesOptions,
             paper=PAPER,
-        )
+        ),
+        TemporalModuleSpec(
+            name="full_attention",
+            summary="all patches of all frames see each other; the paper's ablation of its proxies",
+            factory="harness_clip_vip.video_proxies:build_full",
+            options=options.FullAttentionOptions,
+            paper=PAPER,
+        ),
     ]
 
 
@@ -88,6 +95,43 @@ def harness_losses():
             paper=PAPER,
         )
         for name, factory, reference, sources, summary in _LOSSES
+    ]
+
+
+@hookimpl
+def harness_optimizers():
+    """The reference's update rule."""
+    return [
+        OptimizerSpec(
+            name="hf_adamw",
+            aliases=("AdamW_HF",),
+            summary="AdamW as Hugging Face once had it: decay after the update, at the plain rate",
+            factory="harness_clip_vip.hf_adamw:build",
+            options=options.HFAdamWOptions,
+            paper=PAPER,
+        )
+    ]
+
+
+@hookimpl
+def harness_schedules():
+    """The reference's rates over time."""
+    shapes = {
+        "cosine": "half a cosine",
+        "linear": "a line",
+        "invsqrt": "the inverse root of the step",
+        "constant": "the base rate from the first step on",
+        "multi_step": "halvings",
+    }
+    return [
+        ScheduleSpec(
+            name=f"clip_vip_{name}",
+            summary=f"CLIP-ViP's {name}: {shape}, counted from the first step, 1e-8 in place of zero",
+            factory=f"harness_clip_vip.schedules:{name}",
+            options=options.MultiStepOptions if name == "multi_step" else options.ScheduleOptions,
+            paper=PAPER,
+        )
+        for name, shape in shapes.items()
     ]
 
 

@@ -6,6 +6,8 @@ frame 1, and so on. The video feature is proxy 0, read out as the tower reads it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +22,7 @@ from harness.models import (
     VideoBatch,
     full_attention,
 )
-from harness_clip_vip.options import VideoProxiesOptions
+from harness_clip_vip.options import FullAttentionOptions, VideoProxiesOptions
 
 
 def proxy_attention(proxies: int, frames: int) -> Attention:
@@ -50,41 +52,68 @@ def proxy_attention(proxies: int, frames: int) -> Attention:
 
 
 class VideoProxies(TemporalModule):
-    """``added`` ``[M - 1, W]`` proxies beside the class token, ``temporal`` ``[T0, W]`` table."""
+    """``added`` ``[M - 1, W]`` proxies beside the class token, ``temporal`` ``[T0, W]`` table.
+
+    ``restricted`` False lets every token see every token: the paper's full attention.
+    """
 
     padding = "repeat"
 
-    def __init__(self, width: int, options: VideoProxiesOptions, temporal_size: int) -> None:
+    def __init__(
+        self, width: int, options: VideoProxiesOptions, temporal_size: int, restricted: bool = True
+    ) -> None:
         super().__init__()
+        self.restricted = restricted
         # Std 1 as in the reference; copies of one vector would get equal gradients for ever.
         self.added = nn.Parameter(torch.randn(options.proxies - 1, width))
-        self.temporal = nn.Parameter(torch.randn(temporal_size, width) * options.temporal_init_std)
+        table = torch.randn(temporal_size, width) * options.temporal_init_std
+        self.temporal = nn.Parameter(table) if options.temporal_embedding else None
 
-    def temporal_table(self, frames: int) -> Tensor:
-        """The table resampled to ``[frames, W]``: linear, half-pixel centres, as in the reference."""
-        if frames == len(self.temporal):
+    def temporal_table(self, frames: int) -> Tensor | None:
+        """The table resampled to ``[frames, W]``: linear, half-pixel centres, as in the reference.
+        None where there is none."""
+        if self.temporal is None or frames == len(self.temporal):
             return self.temporal
         resampled = functional.interpolate(
             self.temporal.T[None], size=frames, mode="linear", align_corners=False
         )
         return resampled[0].T
 
-    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+    def attention(self, frames: int) -> Attention:
+        """What runs in every block over a clip of so many frames."""
+        return proxy_attention(1 + len(self.added), frames) if self.restricted else full_attention
+
+    def embeddings(self, backbone: Backbone, video: VideoBatch) -> Tensor:
+        """Proxies and patches with their positions ``[B, M + T L, W]``, before the tower's first norm."""
         tower = backbone.visual
         batch, frames = video.frames.shape[:2]
         patches = tower.patches(backbone.normalise(video.frames).flatten(0, 1))
         patches = patches.unflatten(0, (batch, frames)) + tower.patch_positions().to(patches.dtype)
-        patches = patches + self.temporal_table(frames).to(patches.dtype)[:, None]
+        table = self.temporal_table(frames)
+        if table is not None:
+            patches = patches + table.to(patches.dtype)[:, None]
         proxies = torch.cat([tower.class_token()[None], self.added]) + tower.class_position()
         proxies = proxies.to(patches.dtype).expand(batch, -1, -1)
-        x = tower.pre_norm(torch.cat([proxies, patches.flatten(1, 2)], dim=1))
-        attention = proxy_attention(proxies.shape[1], frames)
+        return torch.cat([proxies, patches.flatten(1, 2)], dim=1)
+
+    def hidden_states(self, backbone: Backbone, video: VideoBatch) -> Iterator[Tensor]:
+        """All tokens ``[B, M + T L, W]`` as they enter the first block, then after each block."""
+        tower, attention = backbone.visual, self.attention(video.frames.shape[1])
+        x = tower.pre_norm(self.embeddings(backbone, video))
+        yield x
+        for block in tower.blocks:
+            x = block.feed_forward(block.attend(x, attention))
+            yield x
+
+    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+        tower, attention = backbone.visual, self.attention(video.frames.shape[1])
+        x = tower.pre_norm(self.embeddings(backbone, video))
         for block in tower.blocks[:-1]:
             x = block.feed_forward(block.attend(x, attention))
         # Only proxy 0 is read, so nothing else goes through the last feed-forward part.
         first = tower.blocks[-1].attend(x, attention)[:, :1]
         pooled = tower.read_out(tower.blocks[-1].feed_forward(first))
-        mask = torch.ones(batch, 1, dtype=torch.bool, device=pooled.device)
+        mask = torch.ones(len(pooled), 1, dtype=torch.bool, device=pooled.device)
         return Features(pooled[:, None], mask, pooled)
 
 
@@ -96,3 +125,15 @@ def build(options: VideoProxiesOptions, context: BuildContext) -> VideoProxies:
     tower = context.backbone.visual
     tower.require("class_token", "temporal module 'video_proxies'")
     return VideoProxies(tower.width, options, options.temporal_size or context.frames)
+
+
+def build_full(options: FullAttentionOptions, context: BuildContext) -> VideoProxies:
+    """The class token alone, and no restriction."""
+    tower = context.backbone.visual
+    tower.require("class_token", "temporal module 'full_attention'")
+    alone = VideoProxiesOptions(
+        proxies=1,
+        temporal_embedding=options.temporal_embedding,
+        temporal_init_std=options.temporal_init_std,
+    )
+    return VideoProxies(tower.width, alone, options.temporal_size or context.frames, restricted=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from harness_standard.plugin import ScheduleOptions
 
-Factor = Callable[[int, int], float]
+Factor = Callable[[int, int, float], float]
 
 
 def cosine(options: ScheduleOptions) -> Factor:
@@ -23,7 +23,7 @@ def constant(options: ScheduleOptions) -> Factor:
 
 
 def _warmed_up(warmup: float, shape: Callable[[float], float]) -> Factor:
-    def factor(step: int, total: int) -> float:
+    def factor(step: int, total: int, base: float) -> float:
         """For update ``step`` (from 0) of ``total``; neither the first nor the last one is lost."""
         warm = int(warmup * total)
         return (step + 1) / warm if step < warm else shape((step - warm) / (total - warm))

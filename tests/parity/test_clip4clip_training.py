@@ -159,7 +159,7 @@ def test_trajectory(case: Case | None, level: str) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         clip_gradients(parameters, given["max_grad_norm"], "")
-        rate = schedule(step, given["t_total"])
+        rate = schedule(step, given["t_total"], given["lr"])
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * rate
         optimizer.step()

@@ -472,6 +472,7 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "train.loss.reduction": "sum",
         "train.clip_grad_norm": "2",
         "train.max_logit_scale": "50",
+        "train.clamp_logit_scale": "before_forward",
         "train.precision": "fp64",
         "stages.second": "{}",
         "evaluation.batch_size": "32",

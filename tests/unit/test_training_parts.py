@@ -56,8 +56,8 @@ def test_captions_of_one_clip_are_no_negatives():
 def test_learning_rate_rises_to_one_and_ends_where_it_should(name):
     """Warm-up is linear, the peak is 1, and the last step is small, never 0, even if it is the only one."""
     schedule = build_schedule({"name": name, "warmup": 0.1}, registry())
-    assert schedule(0, 1) == 1.0
-    rates = [schedule(step, 100) for step in range(100)]
+    assert schedule(0, 1, 1e-5) == 1.0
+    rates = [schedule(step, 100, 1e-5) for step in range(100)]
     assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert max(rates) == pytest.approx(1.0)
     assert 0 < rates[-1] <= (1.0 if name == "constant" else 0.02)
