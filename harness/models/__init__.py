@@ -3,6 +3,7 @@
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
 from harness.models.checkpoint_format import CheckpointFormat
+from harness.models.clip_names import from_huggingface, is_huggingface, to_huggingface
 from harness.models.files import differences, is_torchscript, read_tensors
 from harness.models.loss import Loss, LossInputs
 from harness.models.temporal import BuildContext, TemporalModule
@@ -29,7 +30,10 @@ __all__ = [
     "TowerView",
     "VideoBatch",
     "differences",
+    "from_huggingface",
     "full_attention",
+    "is_huggingface",
     "is_torchscript",
     "read_tensors",
+    "to_huggingface",
 ]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import HarnessError, lazy
-from harness.models import differences, is_torchscript, read_tensors
+from harness.models import differences, from_huggingface, is_huggingface, is_torchscript, read_tensors
 from harness_clip.published import uses_quick_gelu
 
 #: SHA-256 of the archives that https://github.com/openai/CLIP (clip/clip.py) downloads, which are
@@ -54,7 +54,7 @@ def load(module: nn.Module, path: str | Path, name: str) -> None:
     """Fill ``module``, a model of open_clip called ``name``, with the weights in ``path``.
 
     Accepts safetensors and torch files, bare or in a checkpoint, with the text tower's keys in
-    either of open_clip's two places. Raises :class:`HarnessError` unless every tensor of the model
+    either of open_clip's two places, or all keys as Hugging Face has them. Raises :class:`HarnessError` unless every tensor of the model
     is in the file with the same shape, and nothing else is.
     """
     path = Path(path).expanduser()
@@ -82,7 +82,7 @@ def read(path: Path) -> WeightsFile:
     tensors = read_tensors(path)
     while wrapper := next((w for w in _WRAPPERS if all(k.startswith(w) for k in tensors)), ""):
         tensors = {key.removeprefix(wrapper): value for key, value in tensors.items()}
-    return WeightsFile(tensors)
+    return WeightsFile(from_huggingface(tensors) if is_huggingface(tensors) else tensors)
 
 
 def _read_openai(path: Path) -> WeightsFile:

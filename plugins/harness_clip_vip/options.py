@@ -16,6 +16,9 @@ class VideoProxiesOptions(Options):
     temporal_embedding: bool = True  # whether there is a temporal table at all
     temporal_size: int = 0  # rows of the temporal table; 0: the recipe's frames
     temporal_init_std: float = 0.0  # the reference starts at zero
+    # Start from a checkpoint of another number of proxies, or of rows of the temporal table: proxies
+    # that it lacks stay as initialised, further ones are left out, and the table is resampled.
+    resize_on_import: bool = False
 
 
 class FullAttentionOptions(Options):

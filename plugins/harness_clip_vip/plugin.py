@@ -1,6 +1,14 @@
 """What CLIP-ViP adds to the harness."""
 
-from harness import LossSpec, MethodSpec, OptimizerSpec, ScheduleSpec, TemporalModuleSpec, hookimpl
+from harness import (
+    CheckpointFormatSpec,
+    LossSpec,
+    MethodSpec,
+    OptimizerSpec,
+    ScheduleSpec,
+    TemporalModuleSpec,
+    hookimpl,
+)
 from harness_clip_vip import options
 
 PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
@@ -132,6 +140,21 @@ def harness_schedules():
             paper=PAPER,
         )
         for name, shape in shapes.items()
+    ]
+
+
+@hookimpl
+def harness_checkpoint_formats():
+    """The reference's files."""
+    return [
+        CheckpointFormatSpec(
+            name="clip_vip",
+            aliases=("CLIP-ViP",),
+            summary="checkpoints as the reference of CLIP-ViP saves them, post-pretrained and fine-tuned",
+            factory="harness_clip_vip.official_format:build",
+            paper=PAPER,
+            licence="reference code: MIT",
+        )
     ]
 
 

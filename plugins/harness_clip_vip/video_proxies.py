@@ -51,6 +51,13 @@ def proxy_attention(proxies: int, frames: int) -> Attention:
     return attend
 
 
+def resampled(table: Tensor, frames: int) -> Tensor:
+    """``[T, W]`` to ``[frames, W]``: linear, half-pixel centres, as in the reference."""
+    if frames == len(table):
+        return table
+    return functional.interpolate(table.T[None], size=frames, mode="linear", align_corners=False)[0].T
+
+
 class VideoProxies(TemporalModule):
     """``added`` ``[M - 1, W]`` proxies beside the class token, ``temporal`` ``[T0, W]`` table.
 
@@ -64,20 +71,15 @@ class VideoProxies(TemporalModule):
     ) -> None:
         super().__init__()
         self.restricted = restricted
+        self.resize_on_import = options.resize_on_import
         # Std 1 as in the reference; copies of one vector would get equal gradients for ever.
         self.added = nn.Parameter(torch.randn(options.proxies - 1, width))
         table = torch.randn(temporal_size, width) * options.temporal_init_std
         self.temporal = nn.Parameter(table) if options.temporal_embedding else None
 
     def temporal_table(self, frames: int) -> Tensor | None:
-        """The table resampled to ``[frames, W]``: linear, half-pixel centres, as in the reference.
-        None where there is none."""
-        if self.temporal is None or frames == len(self.temporal):
-            return self.temporal
-        resampled = functional.interpolate(
-            self.temporal.T[None], size=frames, mode="linear", align_corners=False
-        )
-        return resampled[0].T
+        """The table ``[frames, W]``, resampled where it has other rows. None where there is none."""
+        return None if self.temporal is None else resampled(self.temporal, frames)
 
     def attention(self, frames: int) -> Attention:
         """What runs in every block over a clip of so many frames."""
