@@ -49,6 +49,7 @@ class ScheduleOptions(Options):
 
 
 class MultiStepOptions(ScheduleOptions, frozen=True, kw_only=True):
-    """``halve_at`` are shares of the steps; from each of them on the rate is half of what it was."""
+    """``halve_at`` are shares of the steps; from each of them on the rate is half of what it was, and
+    from the last one on a quarter, as in the reference."""
 
     halve_at: tuple[Annotated[float, Meta(ge=0, le=1)], ...] = ()

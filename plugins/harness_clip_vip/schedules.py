@@ -39,7 +39,11 @@ def constant(options: ScheduleOptions) -> Factor:
 
 def multi_step(options: MultiStepOptions) -> Factor:
     def shape(step: int, total: int, warm: int) -> float:
-        return 0.5 ** sum(step >= share * total for share in options.halve_at)
+        if step == warm:  # the last step of the warm-up here, the first one after it elsewhere
+            return 1.0
+        passed = sum(step >= share * total for share in options.halve_at)
+        # The last one counts twice in the reference.
+        return 0.5 ** (passed + (0 < passed == len(options.halve_at)))
 
     return _warmed_up(options, shape)
 

@@ -33,7 +33,7 @@ def _runs():
     for path in clip_vip.listing().get("model", []):
         case = Case(path)
         found += [pytest.param(case, run, id=f"clip_vip-{path.stem}-{run}") for run in case.facts["runs"]]
-    return found or [pytest.param(None, "", id="clip_vip-model-none-found")]
+    return found or clip_vip.none_found("model", None, "")
 
 
 def test_clip_vip_folder():
@@ -93,7 +93,7 @@ def _with(prefix: str, label: str):
         for path in clip_vip.listing().get("model", [])
         if any(key.startswith(prefix) for key in Case(path).io)
     ]
-    return found or [pytest.param(None, id=f"clip_vip-{label}-none-found")]
+    return found or clip_vip.none_found(label)
 
 
 @pytest.mark.parametrize("case", _with("temporal_interp.", "table"))
@@ -146,7 +146,7 @@ def _gradients():
     found = []
     for path in sorted(clip_vip.FOLDER.rglob("*.grads.json")):
         found.append(pytest.param(path, id=f"clip_vip-{path.stem}"))
-    return found or [pytest.param(None, id="clip_vip-gradients-none-found")]
+    return found or clip_vip.none_found("gradients")
 
 
 @pytest.mark.parametrize("path", _gradients())

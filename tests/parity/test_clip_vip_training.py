@@ -43,9 +43,9 @@ def test_schedule(path: Path | None):
             value = {"name": f"clip_vip_{row['decay']}", "warmup": row["warmup_ratio"]}
             if "decay_epochs" in row:
                 # Recorded for an epoch that is said beside the step; ours are shares of the steps.
-                passed = sum(row["multi_step_epoch"] >= epoch for epoch in row["decay_epochs"])
-                warm = int(row["warmup_ratio"] * total)
-                value["halve_at"] = ((warm + 1) / total,) * (passed if step > warm else 0)
+                value["halve_at"] = tuple(
+                    0.0 if row["multi_step_epoch"] >= epoch else 1.0 for epoch in row["decay_epochs"]
+                )
             schedule = build_schedule(_resolved(value, "schedules", "schedule"), registry())
             assert base * schedule(step - 1, total, base) == pytest.approx(rate, rel=1e-12)
 
@@ -160,9 +160,10 @@ def _check_groups(optimizer, facts, model) -> None:
     values = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     for parameter in model.parameters():
         parameter.data.fill_(marks.index(ours[id(parameter)]))
-    marked = OfficialFormat().export(model.backbone, model.temporal)
+    exported = OfficialFormat().export(model.backbone, model.temporal)
+    marked = {name: int(value.flatten()[0]) for name, value in exported.items()}
     for name, parameter in model.named_parameters():
         parameter.data.copy_(values[name])
     assert wanted.keys() == marked.keys()
-    for name, value in marked.items():
-        assert marks[int(value.flatten()[0])] == pytest.approx(wanted[name])
+    for name, mark in marked.items():
+        assert marks[mark] == pytest.approx(wanted[name])
