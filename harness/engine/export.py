@@ -61,8 +61,10 @@ def _formats(registry: Registry) -> list[str]:
 
 
 def _taken(model: VideoTextModel, formats: list[str], registry: Registry) -> tuple[str, dict[str, Tensor]]:
-    """The model's tensors under the names of the only format that takes it, with that format's name."""
+    """The model's tensors under the names of the only format that takes it, with that format's name; of
+    several, the only one that would read them back as a whole model."""
     taken: dict[str, dict[str, Tensor]] = {}
+    whole: list[str] = []
     refused: dict[str, HarnessError] = {}
     for name in formats:
         made = build_checkpoint_format({"name": name}, registry)
@@ -70,6 +72,11 @@ def _taken(model: VideoTextModel, formats: list[str], registry: Registry) -> tup
             taken[name] = made.export(model.backbone, model.temporal)
         except HarnessError as error:
             refused[name] = error
+        else:
+            if made.claims(taken[name]):
+                whole.append(name)
+    if len(taken) > 1 and len(whole) == 1:
+        return whole[0], taken[whole[0]]
     if len(taken) > 1:
         raise HarnessError(f"{len(taken)} formats take this model: {', '.join(taken)}", "choose with --to")
     if not taken and len(refused) == 1:

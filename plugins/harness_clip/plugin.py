@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import BackboneSpec, Options, hookimpl
+from harness import BackboneSpec, CheckpointFormatSpec, Options, hookimpl
 from harness_clip import options
 
 HARNESS_API = (1, 1)
@@ -74,3 +74,16 @@ def harness_backbones() -> Iterable[BackboneSpec]:
         pretraining="harness_clip:recipes/tiny_clip.yaml",
         paper=_CLIP,
     )
+
+
+@hookimpl
+def harness_checkpoint_formats() -> Iterable[CheckpointFormatSpec]:
+    """Files of a CLIP alone."""
+    for name, aliases, summary in (
+        ("open_clip", (), "a CLIP alone, by the names of open_clip"),
+        ("huggingface", ("hf",), "a CLIP alone, by the names of transformers' CLIPModel"),
+        ("openai", (), "a CLIP alone, as OpenAI published it, partly in half precision"),
+    ):
+        yield CheckpointFormatSpec(
+            name=name, aliases=aliases, summary=summary, factory=f"harness_clip.formats:{name}"
+        )

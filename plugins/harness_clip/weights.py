@@ -82,6 +82,7 @@ def read(path: Path) -> WeightsFile:
     tensors = read_tensors(path)
     while wrapper := next((w for w in _WRAPPERS if all(k.startswith(w) for k in tensors)), ""):
         tensors = {key.removeprefix(wrapper): value for key, value in tensors.items()}
+    tensors = {key: value for key, value in tensors.items() if key not in _OPENAI_SCALARS}
     return WeightsFile(from_huggingface(tensors) if is_huggingface(tensors) else tensors)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from golden import area, read_json
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -32,6 +31,7 @@ from harness.plugins import load_factory, registry
 from harness_clip.dual_tower import DualTower
 from harness_clip.tokenizers import clip_bpe
 from harness_clip_vip.official_format import OfficialFormat
+from tests.parity.golden import area, read_json
 
 FOLDER = area("clip_vip")
 TOKENS = "recorded"

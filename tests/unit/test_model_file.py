@@ -199,22 +199,28 @@ def test_a_file_that_two_formats_claim_is_refused(tmp_path, saved, two_formats):
 
 
 def test_the_format_has_to_be_named_where_two_take_a_model(tmp_path, saved, two_formats):
-    """Without --to a model goes to the only format that takes it, and there must be only one."""
+    """Without --to a model goes to the only format that has all of it, and there must be only one."""
     plan, _, own = saved
     out = tmp_path / "out.bin"
     finished = Finished(own, plan.method, None)
-    with pytest.raises(HarnessError, match="2 formats take this model: clip4clip, greedy") as caught:
+    with pytest.raises(HarnessError, match="formats take this model: clip4clip, greedy") as caught:
         export(finished, plan.recipe, two_formats, out, to="")
     assert "--to" in caught.value.hint and not out.exists()
     assert export(finished, plan.recipe, two_formats, out, to="greedy").tensors == 1
 
 
 def test_a_model_that_no_format_takes_is_refused(tmp_path):
-    """The only format's own reason is the message, and nothing is written."""
+    """The reason of a format that is asked for is the message, and nothing is written."""
     plan = plan_of("clip_vip")
     own = checkpoint.save_model(tmp_path, build_model(plan.recipe, registry()))
-    with pytest.raises(HarnessError, match="has no place for a VideoProxies"):
-        export(Finished(own, "clip_vip", None), plan.recipe, registry(), tmp_path / "out.bin", to="")
+    for to, reason in (
+        ("", "none of the formats"),
+        ("clip4clip", "has no place for a VideoProxies"),
+        ("huggingface", "none for temporal.added"),
+        ("clip_vip", "has QuickGELU"),
+    ):
+        with pytest.raises(HarnessError, match=reason):
+            export(Finished(own, "clip_vip", None), plan.recipe, registry(), tmp_path / "out.bin", to=to)
     assert not (tmp_path / "out.bin").exists()
 
 
