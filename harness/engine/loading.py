@@ -109,7 +109,7 @@ def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int)
     count = max(data.candidates, data.frames) if jittered else data.frames
     rate = None if data.sampling == "uniform" else data.fps
     sampling = Sampling(data.sampling, count, rate, short="fewer", slice=data.slice)
-    geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation)
+    geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation, data.resize)
     cache = FrameCache(places.cache_root() / "frames") if plan.use_cache else None
     return ClipReader(sampling, geometry, cache, threads, data.storage)
 
