@@ -120,7 +120,7 @@ def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int)
 
 def _reader(plan: RunPlan, wanted: Preprocess, sampling: Sampling, threads: int) -> ClipReader:
     data = plan.recipe.data
-    geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation)
+    geometry = Geometry(wanted.size, data.fit or wanted.fit, wanted.interpolation, data.resize)
     cache = FrameCache(places.cache_root() / "frames") if plan.use_cache else None
     return ClipReader(sampling, geometry, cache, threads, data.storage)
 

@@ -46,6 +46,7 @@ class Data(_Section):
     jitter: bool = False  # draw the training frames anew in each epoch ...
     candidates: Positive = 24  # ... out of this many evenly spaced ones, which are cached
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
+    resize: Literal["pillow", "tensor", "tensor_antialias"] = "pillow"  # whose arithmetic makes it smaller
     storage: Literal["npy", "jpeg"] = "npy"  # how frames are kept; jpeg is smaller and changes pixels
     text_length: Positive = 32  # tokens, start and end included
     captions: Literal["each", "one_per_clip"] = "one_per_clip"  # what one training sample is
