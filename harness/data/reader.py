@@ -158,13 +158,18 @@ class ClipReader:
             per_clip //= jpeg.ABOUT_TIMES_SMALLER
         return CacheStatus(len(clips) - len(misses), misses, len(to_store) * per_clip)
 
-    def decode(self, clip: Clip) -> DecodedClip:
-        """The clip from its file, as it is stored. Raises ``DamagedClip``, and ``HarnessError`` where
+    def draw(self, clip: Clip, rng: np.random.Generator) -> ClipFrames:
+        """Random frames of one clip, from its file: no cache has them. Raises ``DamagedClip``."""
+        stored, times = self.decode(clip, rng)
+        return ClipFrames(stored if isinstance(stored, np.ndarray) else jpeg.decode(stored), times)
+
+    def decode(self, clip: Clip, rng: np.random.Generator | None = None) -> DecodedClip:
+        """The clip from its file, as it is stored; with ``rng`` random frames of it. Raises ``DamagedClip``, and ``HarnessError`` where
         the sampling cannot be had of such a file."""
 
         def choose(info: VideoInfo) -> np.ndarray:
             try:
-                indices = self.sampling.choose(info, clip.start_s, clip.end_s)
+                indices = self.sampling.choose(info, clip.start_s, clip.end_s, rng)
             except HarnessError as error:
                 raise HarnessError(f"clip {clip.id}: {error.message}", error.hint) from error
             if not len(indices):

@@ -46,6 +46,21 @@ def middle(available: int) -> np.ndarray:
     return np.array([available // 2], dtype=np.int64)
 
 
+def strided(available: int, wanted: int, stride: int, rng: np.random.Generator | None = None) -> np.ndarray:
+    """``wanted`` frames, ``stride`` apart; those beyond the end start again from the first frame.
+
+    Without ``rng`` they stand around the middle of the clip. With it the place of the whole is random, and
+    each frame is moved by less than the stride, as in CLIP-ViP's training with ``sample_rate``
+    (``src/datasets/dataloader.py``, after mmaction's ``SampleFrames``).
+    """
+    assert available > 0 and wanted > 0 and stride > 0
+    places = max(0, available - wanted * stride) + 1
+    if rng is None:
+        return (max(0, available - (wanted - 1) * stride - 1) // 2 + np.arange(wanted) * stride) % available
+    start = int(rng.integers(0, places)) if available >= wanted * stride else 0
+    return (start + np.arange(wanted) * stride + rng.integers(0, stride, size=wanted)) % available
+
+
 def fps(times: np.ndarray, duration_s: float, rate: float, max_frames: int, part: str = "even") -> np.ndarray:
     """The frame on screen at each multiple of ``1 / rate`` seconds after the first frame.
 
@@ -124,16 +139,17 @@ def jitter(candidate_count: int, wanted: int, rng: np.random.Generator) -> np.nd
 
     CLIP-ViP's training mode: with ``interval = int(n / (wanted - 1))``, a start from
     ``{0 .. interval}``, an end from ``{n - 1 - interval .. n - 1}`` and an even spread between
-    them, cut to integers. Where its code would fail or run backwards (one frame wanted, or fewer
-    candidates than two intervals) the draw is limited to the candidates and put in order.
+    them, cut to integers. Where its code would fail, run backwards or leave the clip (one or two
+    frames wanted), both ends are put in order and inside.
     """
     assert candidate_count > 0 and wanted > 0
     if wanted == 1:
         return rng.integers(0, candidate_count, size=1)
-    interval = min(int(candidate_count / (wanted - 1)), candidate_count - 1)
+    interval = int(candidate_count / (wanted - 1))
     start = int(rng.integers(0, interval + 1))
     end = int(rng.integers(candidate_count - 1 - interval, candidate_count))
-    return np.linspace(min(start, end), max(start, end), wanted).astype(np.int64)
+    first, last = sorted((min(start, candidate_count - 1), max(0, end)))
+    return np.linspace(first, last, wanted).astype(np.int64)
 
 
 def real_mask(count: int, length: int) -> np.ndarray:
@@ -146,7 +162,7 @@ def real_mask(count: int, length: int) -> np.ndarray:
 class Sampling:
     """How a clip's frames are chosen, as data that names a cache entry.
 
-    ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"middle"`` (one), ``"fps"`` (``fps`` frames per second
+    ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"middle"`` (one), ``"strided"`` (``stride`` frames apart), ``"fps"`` (``fps`` frames per second
     of presentation time) or ``"reference_fps"`` (``fps`` frames per second by frame number, as
     :func:`reference_fps` counts). ``slice`` says which ``frames`` of more are kept; a uniform choice
     never has more. ``short`` says what it does in a clip of fewer frames: ``"repeat"`` or ``"fewer"``.
@@ -157,11 +173,13 @@ class Sampling:
     fps: float | None = None
     short: str = "repeat"
     slice: str = "even"
+    stride: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in ("uniform", "middle", "fps", "reference_fps"):
+        if self.kind not in ("uniform", "middle", "strided", "fps", "reference_fps"):
             raise HarnessError(
-                f"unknown frame sampling '{self.kind}'", "choose 'uniform', 'fps' or 'reference_fps'"
+                f"unknown frame sampling '{self.kind}'",
+                "choose 'uniform', 'strided', 'fps' or 'reference_fps'",
             )
         if self.short not in ("repeat", "fewer"):
             raise HarnessError(f"unknown policy '{self.short}' for short clips", "choose 'repeat' or 'fewer'")
@@ -189,12 +207,24 @@ class Sampling:
                 f"reference_fps sampling cannot take {self.fps:g} frames per second", "set fps to 1 or more"
             )
 
-    def choose(self, info: VideoInfo, start_s: float = 0.0, end_s: float | None = None) -> np.ndarray:
+    @property
+    def drawn(self) -> bool:
+        """Whether random frames are drawn from the whole clip, and not from cached candidates."""
+        return self.kind == "strided"
+
+    def choose(
+        self,
+        info: VideoInfo,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Indices int64 ``[T]`` into the file of ``info``, for the window of it that is the clip.
 
         ``T <= frames``, and 0 where the window holds no frame. ``reference_fps`` counts seconds from
         the file's start and includes the second at which the window ends; the other kinds see what
-        is on screen in the window as if it were all that there is.
+        is on screen in the window as if it were all that there is. ``rng`` moves those that are
+        :attr:`drawn`.
         """
         if self.kind == "reference_fps":
             indices = reference_fps(info.rate, info.frames, int(self.fps), start_s, end_s)
@@ -206,12 +236,16 @@ class Sampling:
             return first + fps(info.times, info.duration_s, self.fps, self.frames, self.slice)
         if self.kind == "middle":
             return first + middle(info.frames)
+        if self.kind == "strided":
+            return first + strided(info.frames, self.frames, self.stride, rng)
         return first + uniform(info.frames, self.frames, self.short)
 
     def key(self) -> str:
         """A stable name for cache addresses."""
         if self.kind == "middle":
             return "middle"
+        if self.kind == "strided":
+            return f"strided-{self.frames}-{self.stride}"
         if self.kind == "uniform":
             return f"uniform-{self.frames}-{self.short}"
         name = "fps" if self.kind == "fps" else "reference-fps"

@@ -256,9 +256,10 @@ class Batches:
         draw: np.random.Generator | None = None,
     ) -> _Read:
         assert clip.path is not None, "missing clips never reach the reader"
-        pixels, times = frames.reader.read(clip)
+        drawn = frames.jittered and draw is not None and frames.reader.sampling.drawn
+        pixels, times = frames.reader.draw(clip, draw) if drawn else frames.reader.read(clip)
         read = _Read(pixels, None, times)
-        if frames.jittered and draw is not None:
+        if frames.jittered and draw is not None and not drawn:
             read = read.choose(jitter(len(times), min(frames.wanted, len(times)), draw))
         real = len(read.times)
         if frames.order != "forward":

@@ -112,9 +112,10 @@ def make_middle_reader(plan: RunPlan, wanted: Preprocess, threads: int) -> ClipR
 def make_reader(plan: RunPlan, wanted: Preprocess, jittered: bool, threads: int) -> ClipReader:
     """The reader of a plan's clips; ``jittered`` gives the candidates of random training frames."""
     data = plan.recipe.data
-    count = max(data.candidates, data.frames) if jittered else data.frames
-    rate = None if data.sampling == "uniform" else data.fps
-    sampling = Sampling(data.sampling, count, rate, short="fewer", slice=data.slice)
+    drawn = data.sampling == "strided"
+    count = max(data.candidates, data.frames) if jittered and not drawn else data.frames
+    rate = None if drawn or data.sampling == "uniform" else data.fps
+    sampling = Sampling(data.sampling, count, rate, short="fewer", slice=data.slice, stride=data.stride)
     return _reader(plan, wanted, sampling, threads)
 
 

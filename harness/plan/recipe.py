@@ -154,8 +154,9 @@ def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = No
 def _check_sampling(data: Data, layers: Layers) -> None:
     """What the values that choose frames ask of each other."""
     name, problem = "", ""
-    if data.slice != "even" and data.sampling == "uniform":
-        name, problem = "slice", f"'{data.slice}' asks for data.sampling fps or reference_fps, not uniform"
+    if data.slice != "even" and data.sampling in ("uniform", "strided"):
+        asked = f"'{data.slice}' asks for data.sampling fps or reference_fps"
+        name, problem = "slice", f"{asked}, not {data.sampling}"
     elif data.slice != "even" and data.jitter:
         name, problem = "slice", f"'{data.slice}' keeps a part, data.jitter draws from the whole clip"
     elif data.sampling == "reference_fps" and data.fps != int(data.fps):

@@ -39,12 +39,15 @@ class Data(_Section):
     val_split: str = ""  # the protocol's where empty, if it has one
     options: dict[str, Any] = {}  # the data set's own options
     frames: Positive = 12  # per clip, at most
-    sampling: Literal["uniform", "fps", "reference_fps"] = "uniform"
+    sampling: Literal["uniform", "strided", "fps", "reference_fps"] = "uniform"
+    stride: Positive = 1  # frames from one to the next, for sampling: strided
     fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps and reference_fps
     slice: Literal["even", "head", "tail"] = "even"  # which stay where fps gives more than ``frames``
     frame_order: Literal["forward", "reversed", "shuffled"] = "forward"  # in which a model gets them
-    jitter: bool = False  # draw the training frames anew in each epoch ...
-    candidates: Positive = 24  # ... out of this many evenly spaced ones, which are cached
+    # Draw the training frames anew in each epoch, out of ``candidates`` evenly spaced ones, which are
+    # cached; with sampling: strided out of the whole clip, which is decoded again each time.
+    jitter: bool = False
+    candidates: Positive = 24
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
     resize: Literal["pillow", "tensor", "tensor_antialias"] = "pillow"  # whose arithmetic makes it smaller
     storage: Literal["npy", "jpeg"] = "npy"  # how frames are kept; jpeg is smaller and changes pixels

@@ -447,6 +447,7 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "data.frames": "5",
         "data.sampling": "reference_fps",
         "data.fps": "2",
+        "data.stride": "3",
         "data.slice": "head",
         "data.frame_order": "shuffled",
         "data.jitter": "true",

@@ -88,7 +88,9 @@ def test_only_a_filter_sees_what_lies_between():
     """Made a quarter of its size, a pattern of single lines fades to grey with antialiasing only."""
     picture = np.zeros((96, 96, 3), np.uint8)
     picture[:, 1::4] = 255
-    plain, filtered = (Geometry(24, "squash", resize=r).apply(picture) for r in ("tensor", "tensor_antialias"))
+    plain, filtered = (
+        Geometry(24, "squash", resize=r).apply(picture) for r in ("tensor", "tensor_antialias")
+    )
     pillow = Geometry(24, "squash").apply(picture)
     assert plain.min() > 120 > 80 > filtered.max()
     assert np.abs(filtered.astype(int) - pillow).max() <= 1

@@ -15,6 +15,7 @@ from harness.data.sampling import (
     kept,
     real_mask,
     reference_fps,
+    strided,
     uniform,
 )
 from harness.data.transform import Geometry
@@ -262,3 +263,19 @@ def test_geometries_have_their_own_keys_and_refuse_nonsense():
     for wrong in ({"size": 0}, {"fit": "pad"}, {"interpolation": "nearest"}):
         with pytest.raises(HarnessError):
             Geometry(**wrong)
+
+
+def test_strided_frames_stand_around_the_middle():
+    """Without draws, so many frames a stride apart, with as much of the clip before as after them."""
+    assert strided(100, 4, 10).tolist() == [34, 44, 54, 64]
+    assert strided(31, 4, 10).tolist() == [0, 10, 20, 30]
+    assert strided(25, 4, 10).tolist() == [0, 10, 20, 5]  # the clip starts again
+
+
+def test_strided_draws_stay_within_a_stride():
+    """Drawn frames ascend, each within its own stride, and the window reaches both ends."""
+    rng = np.random.default_rng(0)
+    drawn = np.array([strided(100, 5, 7, rng) for _ in range(4000)])
+    steps = np.diff(drawn, axis=1)
+    assert steps.min() >= 1 and steps.max() <= 13
+    assert drawn.min() == 0 and drawn.max() == 99
