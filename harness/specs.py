@@ -181,7 +181,8 @@ class MethodSpec:
     """A method is data: a recipe, and where needed another recipe for a data set.
 
     ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``, and so
-    are those of ``variants``: recipes by name that a user may lay over it, ``--recipe NAME``.
+    are those of ``variants``: recipes by name that a user may lay over it, ``--recipe NAME``. A name
+    ``dataset/NAME`` stands in for ``NAME`` on that data set.
     ``offers`` says what the assembled model can do, matched with a task's ``needs``.
     """
 

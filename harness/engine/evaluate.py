@@ -11,8 +11,8 @@ import msgspec
 
 from harness.engine import run as engine
 from harness.engine.finished import find_finished, refuse_backbone
-from harness.plan.plan import Request, RunPlan, build_plan, protocol_of, versions_of
-from harness.plan.recipe import Layers, read_layer, resolve
+from harness.plan.plan import Request, RunPlan, build_plan, lay_variants, protocol_of, versions_of
+from harness.plan.recipe import Layers, resolve
 from harness.plugins import Registry
 from harness.results.record import ResultRecord
 
@@ -51,8 +51,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     layers.lay({**msgspec.to_builtins(own), "data": data}, {})
     layers.lay({"evaluation": msgspec.to_builtins(plan.recipe.evaluation)}, {})
     method, _ = registry.find("methods", plan.method)
-    for given in request.recipes:
-        read_layer(layers, method.variants.get(given, given), variants=method.variants)
+    lay_variants(layers, request.recipes, method, plan.dataset)
     for assignment in request.settings:
         layers.set(assignment)
     recipe = resolve(layers, registry, dataset)

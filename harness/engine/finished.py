@@ -36,7 +36,8 @@ class Finished:
             refuse_backbone(request)
             layers = Layers()
             layers.lay(msgspec.to_builtins(self.trained_on.recipe), {})
-        lay_request(layers, request, registry.find("methods", self.method)[0])
+        dataset = self.trained_on.dataset if self.trained_on else ""
+        lay_request(layers, request, registry.find("methods", self.method)[0], dataset)
         return resolve(layers, registry)
 
 

@@ -6,6 +6,7 @@ runs with the same digest and seed are the same run, wherever their files lie.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     method, _ = registry.find("methods", request.method)
     dataset, _ = registry.find("datasets", request.dataset)
     layers = lay_recipes(method, dataset)
-    lay_request(layers, request, method)
+    lay_request(layers, request, method, dataset.name)
     recipe = recipes.resolve(layers, registry, dataset)
     if request.zero_shot:
         elsewhere = {
@@ -179,10 +180,16 @@ def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None) -> Layers:
     return layers
 
 
-def lay_request(layers: Layers, request: Request, method: MethodSpec) -> None:
+def lay_variants(layers: Layers, given: Iterable[str], method: MethodSpec, dataset: str) -> None:
+    """Recipes in their order: files, or variants of the method by name, those of the data set first."""
+    for name in given:
+        known = method.variants.get(f"{dataset}/{name}", method.variants.get(name, name))
+        recipes.read_layer(layers, known, variants=method.variants)
+
+
+def lay_request(layers: Layers, request: Request, method: MethodSpec, dataset: str) -> None:
     """What the command line changes: recipes in their order, options, then settings."""
-    for given in request.recipes:
-        recipes.read_layer(layers, method.variants.get(given, given), variants=method.variants)
+    lay_variants(layers, request.recipes, method, dataset)
     for option, path, value in (
         ("--backbone", ("model", "backbone", "name"), request.backbone),
         (

@@ -16,6 +16,8 @@ class VideoProxiesOptions(Options):
     temporal_embedding: bool = True  # whether there is a temporal table at all
     temporal_size: int = 0  # rows of the temporal table; 0: the recipe's frames
     temporal_init_std: float = 0.0  # the reference starts at zero
+    # The logarithm of the factor on similarities, set when the model is made; 0: the backbone's own.
+    logit_scale_init: float = 0.0
     # Start from a checkpoint of another number of proxies, or of rows of the temporal table: proxies
     # that it lacks stay as initialised, further ones are left out, and the table is resampled.
     resize_on_import: bool = False

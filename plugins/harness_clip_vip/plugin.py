@@ -13,6 +13,11 @@ from harness_clip_vip import options
 
 PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
 
+#: Data sets with a recipe of their own.
+_DATASETS = ("shapes", "msrvtt", "didemo", "lsmdc", "activitynet")
+#: What may be laid over the recipe by name; on one data set another file has that name.
+_VARIANTS = {"b16": "b16", "didemo/b16": "didemo_b16", "post_pretrain": "post_pretrain"}
+
 
 @hookimpl
 def harness_temporal_modules():
@@ -166,7 +171,10 @@ def harness_methods():
             aliases=("CLIP-ViP",),
             summary="CLIP with video proxies and proxy-guided attention in every block",
             recipe="harness_clip_vip:recipes/base.yaml",
-            recipes={"shapes": "harness_clip_vip:recipes/shapes.yaml"},
+            recipes={name: f"harness_clip_vip:recipes/data/{name}.yaml" for name in _DATASETS},
+            variants={
+                name: f"harness_clip_vip:recipes/variants/{file}.yaml" for name, file in _VARIANTS.items()
+            },
             paper=PAPER,
             licence="reference code: MIT",
         )

@@ -126,6 +126,8 @@ def build(options: VideoProxiesOptions, context: BuildContext) -> VideoProxies:
         )
     tower = context.backbone.visual
     tower.require("class_token", "temporal module 'video_proxies'")
+    if options.logit_scale_init:
+        context.backbone.logit_scale.data.fill_(options.logit_scale_init)
     return VideoProxies(tower.width, options, options.temporal_size or context.frames)
 
 
