@@ -19,6 +19,9 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.data.video import VideoInfo
 
+#: How frames are chosen; see :class:`Sampling`.
+KINDS = ("uniform", "fps", "reference_fps", "middle")
+
 #: Which of too many sampled frames stay, and in which order frames are given to a model.
 SLICES = ("even", "head", "tail")
 ORDERS = ("forward", "reversed", "shuffled")
@@ -37,6 +40,15 @@ def uniform(available: int, wanted: int, short: str = "repeat") -> np.ndarray:
     assert available > 0 and wanted > 0 and short in ("repeat", "fewer")
     count = min(available, wanted) if short == "fewer" else wanted
     return np.linspace(0, available - 1, count).astype(np.int64)
+
+
+def middle(available: int) -> np.ndarray:
+    """The one frame ``[1]`` in the middle: ``int(available / 2)``, as CLIP-ViP's pre-training has it.
+
+    Of an even number of frames that is the later one of the two.
+    """
+    assert available > 0
+    return np.array([available // 2], np.int64)
 
 
 def fps(times: np.ndarray, duration_s: float, rate: float, max_frames: int, part: str = "even") -> np.ndarray:
@@ -140,9 +152,10 @@ class Sampling:
     """How a clip's frames are chosen, as data that names a cache entry.
 
     ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"fps"`` (``fps`` frames per second
-    of presentation time) or ``"reference_fps"`` (``fps`` frames per second by frame number, as
-    :func:`reference_fps` counts). ``slice`` says which ``frames`` of more are kept; a uniform choice
-    never has more. ``short`` says what it does in a clip of fewer frames: ``"repeat"`` or ``"fewer"``.
+    of presentation time), ``"reference_fps"`` (``fps`` frames per second by frame number, as
+    :func:`reference_fps` counts) or ``"middle"`` (one frame). ``slice`` says which ``frames`` of more
+    are kept where there is a rate. ``short`` says what a uniform choice does in a clip of fewer
+    frames: ``"repeat"`` or ``"fewer"``.
     """
 
     kind: str = "uniform"
@@ -152,21 +165,26 @@ class Sampling:
     slice: str = "even"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("uniform", "fps", "reference_fps"):
-            raise HarnessError(
-                f"unknown frame sampling '{self.kind}'", "choose 'uniform', 'fps' or 'reference_fps'"
-            )
+        if self.kind not in KINDS:
+            raise HarnessError(f"unknown frame sampling '{self.kind}'", f"choose {', '.join(KINDS)}")
         if self.short not in ("repeat", "fewer"):
             raise HarnessError(f"unknown policy '{self.short}' for short clips", "choose 'repeat' or 'fewer'")
         if self.slice not in SLICES:
             raise HarnessError(f"unknown slice '{self.slice}'", f"choose {', '.join(SLICES)}")
         if self.frames < 1:
             raise HarnessError(f"cannot sample {self.frames} frames", "ask for 1 or more")
-        if self.kind == "uniform" and self.fps is not None:
-            raise HarnessError("uniform sampling takes no fps", "drop fps, or use the sampling kind 'fps'")
-        if self.kind == "uniform" and self.slice != "even":
-            raise HarnessError(f"uniform sampling has no {self.slice} to keep", "use the sampling kind 'fps'")
-        if self.kind != "uniform" and not (self.fps and self.fps > 0):
+        if self.kind == "middle" and self.frames != 1:
+            raise HarnessError(f"middle sampling gives 1 frame, not {self.frames}", "set frames to 1")
+        timed = self.kind in ("fps", "reference_fps")
+        if not timed and self.fps is not None:
+            raise HarnessError(
+                f"{self.kind} sampling takes no fps", "drop fps, or use the sampling kind 'fps'"
+            )
+        if not timed and self.slice != "even":
+            raise HarnessError(
+                f"{self.kind} sampling has no {self.slice} to keep", "use the sampling kind 'fps'"
+            )
+        if timed and not (self.fps and self.fps > 0):
             raise HarnessError(
                 f"{self.kind} sampling needs a rate", "set fps to frames per second, for example 1"
             )
@@ -190,10 +208,14 @@ class Sampling:
             return np.zeros(0, np.int64)
         if self.kind == "fps":
             return first + fps(info.times, info.duration_s, self.fps, self.frames, self.slice)
+        if self.kind == "middle":
+            return first + middle(info.frames)
         return first + uniform(info.frames, self.frames, self.short)
 
     def key(self) -> str:
         """A stable name for cache addresses."""
+        if self.kind == "middle":
+            return "middle"
         if self.kind == "uniform":
             return f"uniform-{self.frames}-{self.short}"
         name = "fps" if self.kind == "fps" else "reference-fps"
