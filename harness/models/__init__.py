@@ -2,6 +2,7 @@
 
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
+from harness.models.captioner import Captioner
 from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.files import differences, is_torchscript, read_tensors
 from harness.models.loss import Loss, LossInputs
@@ -14,6 +15,7 @@ __all__ = [
     "Backbone",
     "Batch",
     "BuildContext",
+    "Captioner",
     "CheckpointFormat",
     "Encoding",
     "Features",
