@@ -137,7 +137,7 @@ class HdVila(Dataset):
                 "add it, or name its folder with --annotations",
             )
         path = self._lists[split]
-        database = path.with_name(path.name.partition(".")[0])
+        database = path.with_name(path.name.removesuffix(".gz").removesuffix(".jsonl"))
         said = _by_id(database if database in self._databases else path)
         listed = list(dict.fromkeys(map(stem_of, read_names(path))))
         texts = {name: said[name] for name in listed if name in said}

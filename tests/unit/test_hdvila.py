@@ -70,9 +70,9 @@ def test_the_references_pair_is_read(tmp_path):
     """A list of names beside a database of its name gives what lines with subtitles give, captions too."""
     lmdb = pytest.importorskip("lmdb")
     names = [{"clip_id": row["clip_id"]} for row in TRAIN] + [{"clip_id": "mute.1.mp4"}]
-    root = put(tmp_path, {"hdvila_subtitles.jsonl": names})
+    root = put(tmp_path, {"hdvila.subtitles.jsonl": names})
     for folder, key, rows in (
-        ("hdvila_subtitles", "text", TRAIN + VAL),
+        ("hdvila.subtitles", "text", TRAIN + VAL),
         ("hdvila_ofa_captions_db", "caption", CAPTIONS),
     ):
         with lmdb.open(str(root / folder)) as base, base.begin(write=True) as change:
