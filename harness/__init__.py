@@ -9,6 +9,7 @@ from harness.errors import HarnessError
 from harness.hookspecs import API_VERSION, hookimpl
 from harness.specs import (
     BackboneSpec,
+    CaptionerSpec,
     CheckpointFormatSpec,
     DatasetSpec,
     LossSpec,
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "API_VERSION",
     "BackboneSpec",
+    "CaptionerSpec",
     "CheckpointFormatSpec",
     "DatasetSpec",
     "HarnessError",

@@ -53,6 +53,11 @@ def harness_checkpoint_formats() -> Iterable[specs.CheckpointFormatSpec]:
 
 
 @hookspec
+def harness_captioners() -> Iterable[specs.CaptionerSpec]:
+    """Makers of auxiliary captions. Called once, when a command first looks up a name."""
+
+
+@hookspec
 def harness_datasets() -> Iterable[specs.DatasetSpec]:
     """Data sets with their protocols. Called once, when a command first looks up a name."""
 

@@ -32,6 +32,7 @@ KINDS: dict[str, tuple[str, type]] = {
     "optimizers": ("harness_optimizers", specs.OptimizerSpec),
     "schedules": ("harness_schedules", specs.ScheduleSpec),
     "checkpoint formats": ("harness_checkpoint_formats", specs.CheckpointFormatSpec),
+    "captioners": ("harness_captioners", specs.CaptionerSpec),
     "tasks": ("harness_tasks", specs.TaskSpec),
     "postprocessors": ("harness_postprocessors", specs.PostprocessorSpec),
     "published results": ("harness_published_results", specs.PublishedResultsSpec),

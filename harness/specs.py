@@ -97,6 +97,14 @@ class CheckpointFormatSpec(ComponentSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaptionerSpec(ComponentSpec):
+    """A model that captions pictures; ``factory(options) -> harness.models.Captioner``.
+
+    `harness caption DATASET --captioner NAME` has it describe the middle frame of every clip.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class PublishedResultsSpec:
     """Results from the literature; ``rows`` is a YAML file, ``"package:path.yaml"``.
 

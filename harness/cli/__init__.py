@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from harness.cli.bench import bench
+from harness.cli.caption import caption
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.runs import evaluate, run
@@ -29,6 +30,7 @@ for command in (
     export,
     search,
     data,
+    caption,
     bench,
     list_,
     describe,

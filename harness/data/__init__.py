@@ -1,6 +1,7 @@
 """Data sets as plugins see them: clips, captions and their files. No torch, nothing decoded."""
 
 from harness.data.annotated import AnnotatedDataset, AnnotatedOptions, Route, Split, paragraph, routes
+from harness.data.auxiliary import captions_for, read_captions, read_names, write_captions
 from harness.data.dataset import Caption, Clip, Contrast, DataReport, Dataset, Progress, SplitReport
 
 __all__ = [
@@ -15,6 +16,10 @@ __all__ = [
     "Route",
     "Split",
     "SplitReport",
+    "captions_for",
     "paragraph",
+    "read_captions",
+    "read_names",
     "routes",
+    "write_captions",
 ]

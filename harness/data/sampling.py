@@ -19,6 +19,9 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.data.video import VideoInfo
 
+#: Ways to sample.
+KINDS = ("uniform", "strided", "fps", "reference_fps", "middle")
+
 #: Which of too many sampled frames stay, and in which order frames are given to a model.
 SLICES = ("even", "head", "tail")
 ORDERS = ("forward", "reversed", "shuffled")
@@ -162,9 +165,9 @@ def real_mask(count: int, length: int) -> np.ndarray:
 class Sampling:
     """How a clip's frames are chosen, as data that names a cache entry.
 
-    ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"middle"`` (one), ``"strided"`` (``stride`` frames apart), ``"fps"`` (``fps`` frames per second
-    of presentation time) or ``"reference_fps"`` (``fps`` frames per second by frame number, as
-    :func:`reference_fps` counts). ``slice`` says which ``frames`` of more are kept; a uniform choice
+    ``kind`` is ``"uniform"`` (``frames`` over the whole clip), ``"strided"`` (``frames`` that are
+    ``stride`` apart), ``"fps"`` (``fps`` frames per second of presentation time), ``"reference_fps"``
+    (``fps`` frames per second by frame number, as :func:`reference_fps` counts) or ``"middle"`` (one). ``slice`` says which ``frames`` of more are kept; a uniform choice
     never has more. ``short`` says what it does in a clip of fewer frames: ``"repeat"`` or ``"fewer"``.
     """
 
@@ -176,11 +179,8 @@ class Sampling:
     stride: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in ("uniform", "middle", "strided", "fps", "reference_fps"):
-            raise HarnessError(
-                f"unknown frame sampling '{self.kind}'",
-                "choose 'uniform', 'strided', 'fps' or 'reference_fps'",
-            )
+        if self.kind not in KINDS:
+            raise HarnessError(f"unknown frame sampling '{self.kind}'", f"choose {', '.join(KINDS)}")
         if self.short not in ("repeat", "fewer"):
             raise HarnessError(f"unknown policy '{self.short}' for short clips", "choose 'repeat' or 'fewer'")
         if self.slice not in SLICES:
@@ -197,7 +197,7 @@ class Sampling:
                 f"{self.kind} sampling has no {self.slice} to keep", "use the sampling kind 'fps'"
             )
         if self.kind == "middle" and self.frames != 1:
-            raise HarnessError(f"there are not {self.frames} frames in the middle", "ask for 1")
+            raise HarnessError(f"middle sampling gives 1 frame, not {self.frames}", "set frames to 1")
         if timed and not (self.fps and self.fps > 0):
             raise HarnessError(
                 f"{self.kind} sampling needs a rate", "set fps to frames per second, for example 1"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data import Caption, Clip, Dataset
-from harness.data.auxiliary import read_captions
+from harness.data.auxiliary import captions_for, read_captions
 from harness.engine.inputs import Batches, Sample, by_clip, require_training_samples, samples
 from harness.engine.progress import meter
 from harness.engine.randomness import generator
@@ -86,12 +86,14 @@ def further_texts(
     """One kind of text of the clips of a split, from the recipe's file where it names one."""
     if source not in auxiliary:
         return dataset.captions(split, source)
-    texts = read_captions(Path(auxiliary[source]))
-    return [
-        Caption(f"{clip.id}-{source}", clip.id, texts[clip.id])
-        for clip in dataset.clips(split)
-        if clip.id in texts
-    ]
+    file = Path(auxiliary[source])
+    found = captions_for(dataset.clips(split), read_captions(file), source)
+    if not found:
+        raise HarnessError(
+            f"{file} has a {source} of none of the training clips",
+            f"make one for this split with `harness caption`, or check data.auxiliary.{source}",
+        )
+    return found
 
 
 def check_sources(

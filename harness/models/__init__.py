@@ -2,6 +2,7 @@
 
 from harness.models.backbone import Backbone, Preprocess, Tokenizer
 from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatch
+from harness.models.captioner import Captioner
 from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.clip_names import from_huggingface, is_huggingface, to_huggingface
 from harness.models.files import differences, is_torchscript, read_tensors
@@ -15,6 +16,7 @@ __all__ = [
     "Backbone",
     "Batch",
     "BuildContext",
+    "Captioner",
     "CheckpointFormat",
     "Encoding",
     "Features",

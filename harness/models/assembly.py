@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from harness.errors import HarnessError
 from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Features, TextBatch, VideoBatch
+from harness.models.captioner import Captioner
 from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.loss import Loss
 from harness.models.temporal import BuildContext, TemporalModule
@@ -100,6 +101,10 @@ def build_schedule(value: Mapping[str, Any], registry: Registry) -> Callable[[in
 
 def build_checkpoint_format(value: Mapping[str, Any], registry: Registry) -> CheckpointFormat:
     return _make(value, "checkpoint formats", CheckpointFormat, registry)
+
+
+def build_captioner(value: Mapping[str, Any], registry: Registry) -> Captioner:
+    return _make(value, "captioners", Captioner, registry)
 
 
 def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: Any) -> Any:

@@ -26,6 +26,12 @@ class Preprocess:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     fit: Literal["crop", "squash"] = "crop"
 
+    def normalise(self, frames: Tensor, dtype: torch.dtype) -> Tensor:
+        """uint8 frames ``[..., 3, H, W]`` to the tower's input, in ``dtype`` and where they are."""
+        mean = torch.tensor(self.mean, dtype=dtype, device=frames.device).view(3, 1, 1)
+        std = torch.tensor(self.std, dtype=dtype, device=frames.device).view(3, 1, 1)
+        return (frames.to(dtype) / 255 - mean) / std
+
 
 @dataclass(frozen=True)
 class Tokenizer:
@@ -102,7 +108,4 @@ class Backbone(nn.Module):
         """
         if frames.is_floating_point():
             return frames
-        dtype = self.logit_scale.dtype
-        mean = torch.tensor(self.preprocess.mean, dtype=dtype, device=frames.device).view(3, 1, 1)
-        std = torch.tensor(self.preprocess.std, dtype=dtype, device=frames.device).view(3, 1, 1)
-        return (frames.to(dtype) / 255 - mean) / std
+        return self.preprocess.normalise(frames, self.logit_scale.dtype)

@@ -14,6 +14,8 @@ from torch import nn
 from harness import HarnessError, lazy
 from harness_clip.published import check_name, nearest
 
+_CHOOSE = "choose another backbone with --backbone; `harness list backbones` shows them"
+
 # Stands in for a visual tower that is built apart and put in its place.
 _PLACEHOLDER = {"layers": 1, "width": 64, "head_width": 64, "patch_size": 16, "image_size": 16}
 
@@ -26,14 +28,14 @@ def configuration(model: str, vision_layers: int = 0, text_layers: int = 0) -> d
     check_name(model)
     config = lazy.open_clip().get_model_config(model)
     if "multimodal_cfg" in config:
-        raise _unsupported(model, "it is a CoCa, with a text decoder")
+        raise unsupported(model, "it is a CoCa, with a text decoder")
     if "hf_model_name" in config["text_cfg"]:
-        raise _unsupported(model, "its text tower is a Hugging Face transformer")
+        raise unsupported(model, "its text tower is a Hugging Face transformer")
     if text_layers:
         config["text_cfg"]["layers"] = text_layers
     if vision_layers:
         if not isinstance(config["vision_cfg"].get("layers", 0), int):
-            raise _unsupported(model, "vision_layers cannot cut a ResNet")
+            raise unsupported(model, "vision_layers cannot cut a ResNet")
         config["vision_cfg"]["layers"] = vision_layers
     return config
 
@@ -103,8 +105,6 @@ def _shallow_timm(vision: dict[str, Any], dim: int, layers: int) -> nn.Module:
     return visual
 
 
-def _unsupported(model: str, reason: str) -> HarnessError:
-    return HarnessError(
-        f"{model} is not supported: {reason}",
-        "choose another backbone with --backbone; `harness list backbones` shows them",
-    )
+def unsupported(model: str, reason: str, hint: str = _CHOOSE) -> HarnessError:
+    """The error for a model of open_clip that cannot be used here."""
+    return HarnessError(f"{model} is not supported: {reason}", hint)

@@ -77,6 +77,32 @@ class TimmOptions(Options):
     context: _Size = 77
 
 
+class CocaOptions(Options):
+    """A CoCa of open_clip, which captions pictures in at most ``length`` tokens.
+
+    ``model`` is open_clip's name for it. ``weights`` is a local file and wins over ``pretrained``, an
+    open_clip tag.
+    """
+
+    model: str = "coca_ViT-L-14"
+    pretrained: str = "mscoco_finetuned_laion2B-s13B-b90k"
+    weights: str = ""
+    length: _Size = 20
+
+
+class TinyCocaOptions(Options):
+    """A CoCa that tests can run, sizes in pixels, tokens and widths; one width for all of its parts."""
+
+    weights: str = ""
+    length: _Size = 8
+    width: _Size = 32
+    layers: _Size = 1
+    heads: _Size = 2
+    patch: _Size = 8
+    image_size: _Size = 32
+    context: _Size = 76
+
+
 class TinyOptions(Options):
     """A CLIP small enough to train on a laptop's processor; sizes in pixels, tokens and widths."""
 

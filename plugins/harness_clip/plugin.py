@@ -1,15 +1,16 @@
-"""The towers that this plugin offers. Imports nothing heavy: a spec only names its factory."""
+"""The towers and captioners that this plugin offers. Imports nothing heavy: a spec only names its factory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import BackboneSpec, CheckpointFormatSpec, Options, hookimpl
+from harness import BackboneSpec, CaptionerSpec, CheckpointFormatSpec, Options, hookimpl
 from harness_clip import options
 
 HARNESS_API = (1, 1)
 
 _CLIP = "https://arxiv.org/abs/2103.00020"
+_COCA = "https://arxiv.org/abs/2205.01917"
 _EVA_CLIP = "https://arxiv.org/abs/2303.15389"
 _SIGLIP = "https://arxiv.org/abs/2303.15343"
 
@@ -87,3 +88,23 @@ def harness_checkpoint_formats() -> Iterable[CheckpointFormatSpec]:
         yield CheckpointFormatSpec(
             name=name, aliases=aliases, summary=summary, factory=f"harness_clip.formats:{name}"
         )
+
+
+@hookimpl
+def harness_captioners() -> Iterable[CaptionerSpec]:
+    """CoCa, and a tiny one that needs no weights."""
+    yield CaptionerSpec(
+        name="coca",
+        summary="CoCa of open_clip, fine-tuned on COCO captions; the most likely word at each step",
+        factory="harness_clip.coca:build",
+        options=options.CocaOptions,
+        paper=_COCA,
+        licence="MIT",
+    )
+    yield CaptionerSpec(
+        name="tiny_coca",
+        summary="a CoCa of random weights, to try the command with; its captions mean nothing",
+        factory="harness_clip.coca:build_tiny",
+        options=options.TinyCocaOptions,
+        paper=_COCA,
+    )

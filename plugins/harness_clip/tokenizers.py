@@ -17,6 +17,10 @@ from harness.models import Encoding, Tokenizer
 CLIP_BPE = "clip-bpe"
 
 
+#: Its markers of where a text starts and ends, the last ids of the vocabulary.
+START, END = 49406, 49407
+
+
 @dataclass(frozen=True)
 class _ClipBpe:
     """OpenAI's byte-pair encoding; small to pickle, the vocabulary is read where it is used."""
@@ -55,6 +59,13 @@ class _HubTokenizer:
 def clip_bpe(context: int = 77) -> Tokenizer:
     """CLIP's tokenizer for a text tower of ``context`` positions; needs no network."""
     return Tokenizer(CLIP_BPE, context, _ClipBpe(context))
+
+
+def clip_text(ids: Sequence[int]) -> str:
+    """The text that token ids of CLIP's vocabulary stand for, up to the end token, in single blanks."""
+    ids = list(ids)
+    said = ids[: ids.index(END)] if END in ids else ids
+    return " ".join(_clip_bpe().decode([token for token in said if token != START]).split())
 
 
 def tokenizer_of(model: str, text_cfg: dict[str, Any]) -> Tokenizer:

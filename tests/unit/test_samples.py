@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from harness import HarnessError
-from harness.data import scenes, writing
+from harness.data import read_captions, scenes, writing
 from harness.data.scenes import Act, Scene, draw, invent
 from harness.data.video import probe, read_frames_sequential
 
-NAMES = ("msrvtt", "didemo", "lsmdc", "activitynet", "msvd", "vatex", "webvid", "folder")
-TEXT_FILES = {".json", ".csv", ".txt", ".pkl"}
+NAMES = ("msrvtt", "didemo", "lsmdc", "activitynet", "msvd", "vatex", "webvid", "hdvila", "folder")
+TEXT_FILES = {".json", ".jsonl", ".csv", ".txt", ".pkl"}
 
 
 def write(name: str, folder: Path) -> Path:
@@ -237,6 +237,18 @@ def test_webvid_rows_lead_to_their_files(trees):
             path = root / "videos" / row["page_dir"] / f"{row['videoid']}.mp4"
             stated = re.fullmatch(r"PT00H00M(\d\d)S", row["duration"])
             assert probe(path).duration_s == pytest.approx(int(stated[1]), abs=0.1) and "," in row["name"]
+
+
+def test_hdvila_clips_lie_with_their_videos(trees):
+    """Every line has a file in its video's folder; captions cover all clips but two and repeat no subtitle."""
+    root = trees["hdvila"]
+    rows = [json.loads(line) for split in ("train", "val") for line in lines(root / f"{split}.jsonl")]
+    assert len(lines(root / "train.jsonl")) == 16 and len(rows) == 24
+    for row in rows:
+        assert (root / "videos" / row["clip_id"].partition(".")[0] / row["clip_id"]).is_file()
+    captions = read_captions(root / "captions.jsonl")
+    assert [row["clip_id"] for row in rows][:-2] == list(captions)
+    assert all(captions.get(row["clip_id"]) != row["text"] for row in rows)
 
 
 # scenes

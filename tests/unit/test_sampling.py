@@ -182,9 +182,23 @@ def test_sampling_chooses_and_names_itself():
         Sampling("reference_fps", 12, 1),
         Sampling("reference_fps", 12, 2),
         Sampling("reference_fps", 12, 1, slice="head"),
+        Sampling("uniform", 1),
+        Sampling("middle", 1),
     ]
     assert len({s.key() for s in samplings}) == len(samplings)
     assert Sampling("fps", 12, 1).key() == Sampling("fps", 12, 1.0).key()
+
+
+@pytest.mark.parametrize("available", [1, 2, 5, 12, 751])
+def test_middle_is_the_one_frame_at_half_of_the_window(available):
+    """Of ``n`` frames it is number ``int(n / 2)``, counted from the window's first one."""
+    info = _info(np.arange(available) * 0.04, 0.04)
+    assert Sampling("middle", 1).choose(info).tolist() == [int(available / 2)]
+    longer = _info(np.arange(available + 7) * 0.04, 0.04)
+    assert Sampling("middle", 1).choose(longer, 5 * 0.04, (5 + available) * 0.04).tolist() == [
+        5 + int(available / 2)
+    ]
+    assert Sampling("middle", 1).choose(longer, 99.0).tolist() == []
 
 
 def test_a_full_cache_stays_valid():
@@ -205,6 +219,9 @@ def test_a_full_cache_stays_valid():
         {"short": "loop"},
         {"slice": "head"},
         {"kind": "fps", "fps": 1.0, "slice": "middle"},
+        {"kind": "middle"},
+        {"kind": "middle", "frames": 1, "fps": 1.0},
+        {"kind": "middle", "frames": 1, "slice": "head"},
     ],
 )
 def test_wrong_sampling_is_refused_with_a_hint(wrong):

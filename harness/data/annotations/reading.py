@@ -16,7 +16,7 @@ _GZIP, _PICKLE = b"\x1f\x8b", b"\x80"
 
 def read(path: Path) -> AnnotationFile:
     """All rows of a file, plain or gzipped. Raises HarnessError with file and place."""
-    file = _recognised(path, _content(path))
+    file = _recognised(path, content(path))
     if not file.rows:
         raise HarnessError(f"{path} names no video", "get the file again")
     return file
@@ -27,7 +27,7 @@ def same(one: Path, other: Path) -> bool:
     try:
         if cmp(one, other, shallow=False):
             return True
-        return (_packed(one) or _packed(other)) and _content(one) == _content(other)
+        return (_packed(one) or _packed(other)) and content(one) == content(other)
     except (HarnessError, OSError):
         return False
 
@@ -37,14 +37,14 @@ def _packed(path: Path) -> bool:
         return file.read(len(_GZIP)) == _GZIP
 
 
-def _recognised(path: Path, content: bytes) -> AnnotationFile:
-    if content.startswith(_PICKLE) or path.name.lower().removesuffix(".gz").endswith(".pkl"):
-        return pickled.read(path, content)
+def _recognised(path: Path, raw: bytes) -> AnnotationFile:
+    if raw.startswith(_PICKLE) or path.name.lower().removesuffix(".gz").endswith(".pkl"):
+        return pickled.read(path, raw)
     try:
         # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
-        text = content.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = raw.count(b"\n", 0, error.start) + 1
         raise HarnessError(
             f"{path}, line {line}: is not UTF-8 text", "save the file as UTF-8, or get it again"
         ) from error
@@ -55,10 +55,11 @@ def _recognised(path: Path, content: bytes) -> AnnotationFile:
     return text_forms.read(path, text)
 
 
-def _content(path: Path) -> bytes:
+def content(path: Path) -> bytes:
+    """The bytes of a file, unpacked where it is gzipped. Raises HarnessError where it cannot be read."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(_GZIP) else content
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if raw.startswith(_GZIP) else raw
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise HarnessError(f"{path} is a damaged gzip file: {error}", "get the file again") from error
     except OSError as error:

@@ -1,0 +1,1 @@
+"""HD-VILA: clips of videos from the web, each with what is said in it."""
