@@ -77,6 +77,7 @@ def _describe(
         facts.append(("recipe", spec.recipe))
         facts += [(f"recipe for {name}", resource) for name, resource in sorted(spec.recipes.items())]
         facts += [(f"--recipe {name}", resource) for name, resource in sorted(spec.variants.items())]
+        facts += [(f"harness ablate ... {name}", file) for name, file in sorted(spec.ablations.items())]
     elif isinstance(spec, PublishedResultsSpec):
         facts.append(("file", spec.rows))
         facts += [("results", line) for line in _published_rows(spec)]

@@ -190,7 +190,8 @@ class MethodSpec:
 
     ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``, and so
     are those of ``variants``: recipes by name that a user may lay over it, ``--recipe NAME``. A name
-    ``dataset/NAME`` stands in for ``NAME`` on that data set.
+    ``dataset/NAME`` stands in for ``NAME`` on that data set. ``ablations`` are files of such recipes,
+    each a run of its own under a name: `harness ablate`.
     ``offers`` says what the assembled model can do, matched with a task's ``needs``.
     """
 
@@ -199,6 +200,7 @@ class MethodSpec:
     recipe: str
     recipes: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)
+    ablations: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     offers: tuple[str, ...] = ("score",)
     paper: str = ""

@@ -38,6 +38,7 @@ def make_record(
     on_gpu = seconds is not None and outcome.device not in ("", platform.processor(), platform.machine())
     return ResultRecord(
         method=plan.method,
+        variant=source.recipe.variant,
         dataset=plan.dataset,
         task=plan.task,
         note=source.recipe.note,

@@ -16,6 +16,7 @@ import msgspec
 from harness import __version__, places
 from harness.errors import HarnessError
 from harness.plan import recipe as recipes
+from harness.plan.ablation import lay_cell
 from harness.plan.recipe import Layers
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
@@ -94,7 +95,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         values = msgspec.to_builtins(self)
         for place in ("seed", "data_root", "use_cache", "versions", "init_from"):
             del values[place]
-        del values["recipe"]["note"]
+        del values["recipe"]["note"], values["recipe"]["variant"]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
         del values["recipe"]["data"]["auxiliary"]  # places, too
@@ -131,6 +132,7 @@ class Request:
     postprocess: str = ""
     allow_missing: str | None = None
     recipes: tuple[str, ...] = ()  # files, or names of the method's variants
+    ablation: tuple[str, str] | None = None  # and which of its runs
     zero_shot: bool = False
     train_fraction: float | None = None
     settings: tuple[str, ...] = field(default_factory=tuple)
@@ -189,6 +191,8 @@ def lay_variants(layers: Layers, given: Iterable[str], method: MethodSpec, datas
 
 def lay_request(layers: Layers, request: Request, method: MethodSpec, dataset: str) -> None:
     """What the command line changes: recipes in their order, options, then settings."""
+    if request.ablation:
+        lay_cell(layers, method, *request.ablation)
     lay_variants(layers, request.recipes, method, dataset)
     for option, path, value in (
         ("--backbone", ("model", "backbone", "name"), request.backbone),

@@ -124,6 +124,7 @@ class Evaluation(_Section):
 class Recipe(_Section, kw_only=True):
     """A whole recipe, resolved."""
 
+    variant: str = ""  # how this differs from the method's own recipe, in the name of its row
     note: str = ""  # what a reader of the row has to know; decides nothing
     model: Model
     data: Data = Data()

@@ -263,7 +263,7 @@ def _overview(datasets: dict[str, list[ResultRecord]], only_published: Sequence[
     columns = [_default_column(datasets[name]) for name in names]
     footnotes: list[str] = []
     body = []
-    for method in sorted({record.method for runs in datasets.values() for record in runs}):
+    for method in sorted({record.method for runs in datasets.values() for record in _own(runs)}):
         cells = [escape(method)]
         for default, rows in columns:
             if method not in rows:
@@ -299,7 +299,7 @@ def _default_column(
     A row of the default section goes before a better one of another section: a method must not
     lead the overview because it alone was selected on the test set.
     """
-    sections = _sections(_comparable(records))
+    sections = _sections(_own(_comparable(records)))
     if not sections:
         return None, {}
     # max() keeps the first of equals, and sections come in a fixed order.
@@ -309,6 +309,11 @@ def _default_column(
         for row in group_seeds(sections[part]):
             best.setdefault(row.method, (part, row))
     return default, best
+
+
+def _own(records: Sequence[ResultRecord]) -> list[ResultRecord]:
+    """The rows of methods as they are; a part of an ablation does not stand for its method."""
+    return [record for record in records if not record.variant]
 
 
 def _comparable(records: Sequence[ResultRecord]) -> list[ResultRecord]:

@@ -179,6 +179,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     kind: Literal["measured", "published"] = "measured"
     # identity
     method: str
+    variant: str = ""
     dataset: str
     task: str
     protocol: Protocol

@@ -36,6 +36,12 @@ class Row:
     def method(self) -> str:
         return self.runs[0].method
 
+    @property
+    def name(self) -> str:
+        """The method, and how its recipe was changed where that has a name."""
+        first = self.runs[0]
+        return first.method + (f", {first.variant}" if first.variant else "")
+
     def figure(self, direction: str, name: str) -> Spread | None:
         """One figure over the seeds; None unless every run has it."""
         return _spread([getattr(run.metrics, direction).get(name) for run in self.runs])
@@ -62,7 +68,7 @@ def render_rows(rows: Sequence[Row]) -> str:
     footnotes: list[str] = []
     body = []
     for row in rows:
-        name = escape(row.method) + footnoted(_notes(row), footnotes)
+        name = escape(row.name) + footnoted(_notes(row), footnotes)
         body.append([name, *_figures(row, contrasts), *(cell(row) for _, cell in _COLUMNS)])
     heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
     heads += [*(escape(name.replace("_", " ")) for name in contrasts), *(head for head, _ in _COLUMNS)]

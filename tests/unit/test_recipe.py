@@ -490,7 +490,7 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
     paths = {path.replace("stages.finetune.", "train.") for path in lab.origins()}
     unchanged = {path for path in paths if not path.startswith((*changes, *components))}
     # What decides nothing; files, whose content counts.
-    assert unchanged == {"note", "data.auxiliary"}
+    assert unchanged == {"note", "variant", "data.auxiliary"}
     base = "data.sampling=fps"  # where all values that choose frames may be set
     digests = [lab.plan(base, f"{path}={value}").digest for path, value in changes.items()]
     digests.append(lab.plan(base).digest)
