@@ -8,7 +8,7 @@ from harness.cli.bench import bench
 from harness.cli.caption import caption
 from harness.cli.data import data
 from harness.cli.export import export
-from harness.cli.runs import evaluate, run
+from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
 from harness.cli.tables import curves, describe, leaderboard, list_, plugins
@@ -26,6 +26,7 @@ def main() -> None:
 
 for command in (
     run,
+    ablate,
     evaluate,
     export,
     search,

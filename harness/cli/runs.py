@@ -1,4 +1,4 @@
-"""`harness run` and `harness evaluate`."""
+"""`harness run`, `harness ablate` and `harness evaluate`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ _SCORING = options_of(
     click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores."),
     click.option("--allow-missing", type=click.Choice(["worst", "drop"]), help="What becomes of test clips that cannot be read: the worst rank (default), or out of the test, which puts the row into a table of its own."),
 )  # fmt: skip
+
+_MICRO_BATCH = click.option(
+    "--micro-batch",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Encode so many samples at once in training, in the memory of so many, with the gradient of the whole batch.",
+)
 
 
 @click.command()
@@ -44,13 +52,7 @@ _SCORING = options_of(
     metavar="N",
     help="Also keep a checkpoint every N steps (always one per epoch).",
 )
-@click.option(
-    "--micro-batch",
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="N",
-    help="Encode so many samples at once in training, in the memory of so many, with the gradient of the whole batch.",
-)
+@_MICRO_BATCH
 @click.option(
     "--train-fraction",
     type=click.FloatRange(min=0, max=1, min_open=True),
@@ -87,6 +89,40 @@ def run(
         micro_batch=micro_batch or 0,
     )
     _show(record, as_json)
+
+
+@click.command()
+@click.argument("method", metavar="METHOD")
+@click.argument("name", metavar="ABLATION")
+@click.option("--dataset", required=True, metavar="NAME", help="What to train and score on.")
+@RECIPE
+@_SCORING
+@PLACES
+@_MICRO_BATCH
+def ablate(leaderboards, runs, workers, as_json, name, micro_batch, **asked) -> None:
+    """Run a method once for each part of an ablation (`harness describe METHOD` names them).
+
+    What has a record in its run folder is not run again.
+    """
+    from harness.engine import ablation
+    from harness.engine.execute import default_workers
+    from harness.engine.run import Places
+    from harness.plan.plan import Request
+    from harness.plugins import registry
+    from harness.results.record import dumps
+
+    cells = ablation.ablate(
+        Request(**asked),
+        name,
+        registry(),
+        Places(runs, leaderboards),
+        workers=default_workers() if workers is None else workers,
+        micro_batch=micro_batch or 0,
+    )
+    if as_json:
+        click.echo("".join(dumps(cell.record) for cell in cells), nl=False)
+    else:
+        click.echo(ablation.summary(cells))
 
 
 @click.command()

@@ -175,6 +175,10 @@ def harness_methods():
             variants={
                 name: f"harness_clip_vip:recipes/variants/{file}.yaml" for name, file in _VARIANTS.items()
             },
+            ablations={
+                name: f"harness_clip_vip:recipes/ablations/{name}.yaml"
+                for name in ("structure", "omnisource")
+            },
             paper=PAPER,
             licence="reference code: MIT",
         )
