@@ -5,7 +5,7 @@ from harness.models.batch import Batch, Encoding, Features, TextBatch, VideoBatc
 from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.files import differences, is_torchscript, read_tensors
 from harness.models.loss import Loss, LossInputs
-from harness.models.temporal import BuildContext, TemporalModule
+from harness.models.temporal import BuildContext, ClipAttention, TemporalModule
 from harness.models.text_tower import TextView
 from harness.models.tower import Attention, PatchProjection, TowerBlock, TowerView, full_attention
 
@@ -15,6 +15,7 @@ __all__ = [
     "Batch",
     "BuildContext",
     "CheckpointFormat",
+    "ClipAttention",
     "Encoding",
     "Features",
     "Loss",

@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from harness import HarnessError
 from harness.models import (
     Attention,
     Backbone,
     BuildContext,
+    ClipAttention,
     Features,
     TemporalModule,
     VideoBatch,
@@ -30,21 +32,27 @@ def proxy_attention(proxies: int, frames: int) -> Attention:
     folded into the batch for the patches, so no mask of size (M + T L)^2 ever exists.
     """
 
+    def cut(x: Tensor) -> tuple[Tensor, Tensor]:  # [B, 1, H, M, d] and [B, T, H, L, d]
+        leading, rest = x.split((proxies, x.shape[2] - proxies), dim=2)
+        return leading[:, None], rest.unflatten(2, (frames, -1)).transpose(1, 2)
+
+    def with_proxies(x: Tensor) -> Tensor:  # [B T, H, M + L, d]
+        leading, rest = cut(x)
+        return torch.cat([leading.expand(-1, frames, -1, -1, -1), rest], dim=3).flatten(0, 1)
+
+    def of_patches(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # [B, T L, H, d]
+        patches = full_attention(cut(q)[1].flatten(0, 1), with_proxies(k), with_proxies(v))
+        return patches.transpose(1, 2).unflatten(0, (-1, frames)).flatten(1, 2)
+
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        batch, heads, _, width = q.shape
-        seen_by_all = full_attention(q[:, :, :proxies], k, v)
-
-        def per_frame(x: Tensor) -> Tensor:  # [B, H, T L, d] -> [B T, H, L, d]
-            x = x[:, :, proxies:].unflatten(2, (frames, -1)).transpose(1, 2)
-            return x.flatten(0, 1)
-
-        def with_proxies(x: Tensor) -> Tensor:  # [B T, H, M + L, d]
-            shared = x[:, None, :, :proxies].expand(batch, frames, heads, proxies, width)
-            return torch.cat([shared.flatten(0, 1), per_frame(x)], dim=2)
-
-        patches = full_attention(per_frame(q), with_proxies(k), with_proxies(v))
-        patches = patches.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)
-        return torch.cat([seen_by_all, patches], dim=2)
+        of_proxies = full_attention(q[:, :, :proxies], k, v)
+        # The patches' keys and values are copies, made again on the way back rather than held by every
+        # block: so training takes no more memory than full attention does, for a hundredth of the time.
+        if torch.is_grad_enabled():
+            patches = checkpoint(of_patches, q, k, v, use_reentrant=False, preserve_rng_state=False)
+        else:
+            patches = of_patches(q, k, v)
+        return torch.cat([of_proxies.transpose(1, 2), patches], dim=1).transpose(1, 2)
 
     return attend
 
@@ -68,6 +76,11 @@ class VideoProxies(TemporalModule):
             self.temporal.T[None], size=frames, mode="linear", align_corners=False
         )
         return resampled[0].T
+
+    def attention(self, frames: int) -> ClipAttention:
+        """All M proxies first; the same in every block."""
+        proxies = 1 + len(self.added)
+        return ClipAttention(proxies, proxy_attention(proxies, frames))
 
     def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
         tower = backbone.visual
