@@ -25,6 +25,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from harness.bench import memory
 from harness.bench.footage import SCENE_S, SHAPES, Shape, footage, footage_path
 from harness.data.sampling import uniform
 from harness.data.transform import Geometry
@@ -156,7 +157,7 @@ def _pool(threads: int, clip: Path, clips: int) -> None:
 def peak_megabytes(clip: Path) -> float | None:
     """What reading ``clip`` adds to the memory of a fresh process at its peak; None where the system
     does not say."""
-    if not Path("/proc/self/status").exists():
+    if not memory.is_told():
         return None
     code = "import sys; from harness.bench.decode import print_peak; print_peak(sys.argv[1])"
     done = subprocess.run([sys.executable, "-c", code, str(clip)], check=True, stdout=subprocess.PIPE)
@@ -167,14 +168,9 @@ def print_peak(clip: str) -> None:
     """In that process: reads, and prints the megabytes by which the peak exceeds what was held before."""
     import PIL.Image  # noqa: F401  (loaded at the first resize otherwise)
 
-    before = _status_kb("VmRSS")
+    before = memory.resident_mb()
     read_clip(Path(clip))
-    print((_status_kb("VmHWM") - before) / 1024)
-
-
-def _status_kb(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    print(memory.peak_mb() - before)
 
 
 def to_json(rows: Sequence[Row]) -> str:

@@ -146,3 +146,70 @@ def scoring(modules, backbone, texts, clips, pair_side, all_tiles, as_json) -> N
 
     result = measurement.measure(registry(), backbone, modules, texts, clips, pair_side, all_tiles)
     click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+
+
+@bench.command("model")
+@click.option(
+    "--temporal",
+    metavar="NAME",
+    help="The temporal module whose attention is measured. Default: the first that attends to a clip.",
+)
+@click.option(
+    "--backbone",
+    "backbones",
+    multiple=True,
+    default=("ViT-B-32", "ViT-B-16"),
+    show_default=True,
+    metavar="NAME",
+    help="A tower, with random weights; may be given often.",
+)
+@click.option(
+    "--frames",
+    default="12,32",
+    show_default=True,
+    metavar="N,...",
+    callback=lambda _context, _option, given: _counts(given),
+    help="Frames of the clip.",
+)
+@click.option(
+    "--what",
+    default="attention,block",
+    show_default=True,
+    metavar="KIND,...",
+    callback=lambda _context, _option, given: _kinds(given),
+    help="Attention alone, whole blocks, or both.",
+)
+@click.option(
+    "--turns",
+    type=click.IntRange(min=1),
+    default=9,
+    show_default=True,
+    metavar="N",
+    help="How often each is timed; fewer, but 3 at least, where a turn takes long.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def attention(temporal, backbones, frames, what, turns, as_json) -> None:
+    """Attention over a clip, forward and backward, against full, masked and unfused attention.
+
+    Time and peak memory of attention alone and of whole blocks, on random tokens. Without a GPU the
+    larger sizes take minutes; --backbone and --frames choose fewer.
+    """
+    from harness.bench import model as measurement
+    from harness.plugins import registry
+
+    result = measurement.measure(registry(), temporal, backbones, frames, what, turns)
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+
+
+def _counts(given: str) -> list[int]:
+    counts = [int(part) if part.strip().isdecimal() else 0 for part in given.split(",")]
+    if min(counts) < 1:
+        raise click.BadParameter(f"'{given}' is no list of frame counts, write for example 12,32")
+    return list(dict.fromkeys(counts))
+
+
+def _kinds(given: str) -> list[str]:
+    kinds = [part.strip() for part in given.split(",")]
+    if not set(kinds) <= {"attention", "block"}:
+        raise click.BadParameter(f"'{given}' is not attention, block or attention,block")
+    return list(dict.fromkeys(kinds))

@@ -7,7 +7,7 @@ from harness.models.checkpoint_format import CheckpointFormat
 from harness.models.clip_names import from_huggingface, is_huggingface, to_huggingface
 from harness.models.files import differences, is_torchscript, read_tensors
 from harness.models.loss import Loss, LossInputs
-from harness.models.temporal import BuildContext, TemporalModule
+from harness.models.temporal import BuildContext, ClipAttention, TemporalModule
 from harness.models.text_tower import TextView
 from harness.models.tower import Attention, PatchProjection, TowerBlock, TowerView, full_attention
 
@@ -18,6 +18,7 @@ __all__ = [
     "BuildContext",
     "Captioner",
     "CheckpointFormat",
+    "ClipAttention",
     "Encoding",
     "Features",
     "Loss",

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Features, TextBatch, VideoBatch
+from harness.models.tower import Attention
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class BuildContext:
     frames: int
     text_length: int
     build_backbone: Callable[[Mapping[str, Any]], Backbone]
+
+
+@dataclass(frozen=True)
+class ClipAttention:
+    """Blocks that are run over a clip at once: ``leading`` tokens, then the patches of each frame
+    in turn, ``[B, leading + T L, W]``, and ``attend``, which decides who sees whom."""
+
+    leading: int
+    attend: Attention
 
 
 class TemporalModule(nn.Module):
@@ -56,6 +66,11 @@ class TemporalModule(nn.Module):
         t = functional.normalize(text.vector, dim=-1)
         v = functional.normalize(video.vector, dim=-1)
         return t @ v.T
+
+    def attention(self, frames: int) -> ClipAttention | None:
+        """How the tower's blocks see a clip of ``frames`` frames; None: they see a frame at a time,
+        with the tower's own attention. ``harness bench model`` measures what is declared here."""
+        return None
 
     def hold_in_half(self) -> None:
         """Keep in half precision what stands in for a part of the tower; heads stay as they are.

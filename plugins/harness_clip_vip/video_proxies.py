@@ -11,12 +11,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from harness import HarnessError
 from harness.models import (
     Attention,
     Backbone,
     BuildContext,
+    ClipAttention,
     Features,
     TemporalModule,
     VideoBatch,
@@ -32,21 +34,27 @@ def proxy_attention(proxies: int, frames: int) -> Attention:
     folded into the batch for the patches, so no mask of size (M + T L)^2 ever exists.
     """
 
+    def cut(x: Tensor) -> tuple[Tensor, Tensor]:  # [B, 1, H, M, d] and [B, T, H, L, d]
+        leading, rest = x.split((proxies, x.shape[2] - proxies), dim=2)
+        return leading[:, None], rest.unflatten(2, (frames, -1)).transpose(1, 2)
+
+    def with_proxies(x: Tensor) -> Tensor:  # [B T, H, M + L, d]
+        leading, rest = cut(x)
+        return torch.cat([leading.expand(-1, frames, -1, -1, -1), rest], dim=3).flatten(0, 1)
+
+    def of_patches(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # [B, T L, H, d]
+        patches = full_attention(cut(q)[1].flatten(0, 1), with_proxies(k), with_proxies(v))
+        return patches.transpose(1, 2).unflatten(0, (-1, frames)).flatten(1, 2)
+
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        batch, heads, _, width = q.shape
-        seen_by_all = full_attention(q[:, :, :proxies], k, v)
-
-        def per_frame(x: Tensor) -> Tensor:  # [B, H, T L, d] -> [B T, H, L, d]
-            x = x[:, :, proxies:].unflatten(2, (frames, -1)).transpose(1, 2)
-            return x.flatten(0, 1)
-
-        def with_proxies(x: Tensor) -> Tensor:  # [B T, H, M + L, d]
-            shared = x[:, None, :, :proxies].expand(batch, frames, heads, proxies, width)
-            return torch.cat([shared.flatten(0, 1), per_frame(x)], dim=2)
-
-        patches = full_attention(per_frame(q), with_proxies(k), with_proxies(v))
-        patches = patches.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)
-        return torch.cat([seen_by_all, patches], dim=2)
+        of_proxies = full_attention(q[:, :, :proxies], k, v)
+        # The patches' keys and values are copies, made again on the way back rather than held by every
+        # block: so training takes no more memory than full attention does, for a hundredth of the time.
+        if torch.is_grad_enabled():
+            patches = checkpoint(of_patches, q, k, v, use_reentrant=False, preserve_rng_state=False)
+        else:
+            patches = of_patches(q, k, v)
+        return torch.cat([of_proxies.transpose(1, 2), patches], dim=1).transpose(1, 2)
 
     return attend
 
@@ -81,9 +89,10 @@ class VideoProxies(TemporalModule):
         """The table ``[frames, W]``, resampled where it has other rows. None where there is none."""
         return None if self.temporal is None else resampled(self.temporal, frames)
 
-    def attention(self, frames: int) -> Attention:
-        """What runs in every block over a clip of so many frames."""
-        return proxy_attention(1 + len(self.added), frames) if self.restricted else full_attention
+    def attention(self, frames: int) -> ClipAttention:
+        """All M proxies first; the same in every block."""
+        proxies = 1 + len(self.added)
+        return ClipAttention(proxies, proxy_attention(proxies, frames) if self.restricted else full_attention)
 
     def embeddings(self, backbone: Backbone, video: VideoBatch) -> Tensor:
         """Proxies and patches with their positions ``[B, M + T L, W]``, before the tower's first norm."""
@@ -100,20 +109,20 @@ class VideoProxies(TemporalModule):
 
     def hidden_states(self, backbone: Backbone, video: VideoBatch) -> Iterator[Tensor]:
         """All tokens ``[B, M + T L, W]`` as they enter the first block, then after each block."""
-        tower, attention = backbone.visual, self.attention(video.frames.shape[1])
+        tower, attend = backbone.visual, self.attention(video.frames.shape[1]).attend
         x = tower.pre_norm(self.embeddings(backbone, video))
         yield x
         for block in tower.blocks:
-            x = block.feed_forward(block.attend(x, attention))
+            x = block.feed_forward(block.attend(x, attend))
             yield x
 
     def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
-        tower, attention = backbone.visual, self.attention(video.frames.shape[1])
+        tower, attend = backbone.visual, self.attention(video.frames.shape[1]).attend
         x = tower.pre_norm(self.embeddings(backbone, video))
         for block in tower.blocks[:-1]:
-            x = block.feed_forward(block.attend(x, attention))
+            x = block.feed_forward(block.attend(x, attend))
         # Only proxy 0 is read, so nothing else goes through the last feed-forward part.
-        first = tower.blocks[-1].attend(x, attention)[:, :1]
+        first = tower.blocks[-1].attend(x, attend)[:, :1]
         pooled = tower.read_out(tower.blocks[-1].feed_forward(first))
         mask = torch.ones(len(pooled), 1, dtype=torch.bool, device=pooled.device)
         return Features(pooled[:, None], mask, pooled)

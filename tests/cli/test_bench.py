@@ -36,3 +36,30 @@ def test_scoring_is_printed_as_json(cli):
     assert done.exit_code == 0
     said = json.loads(done.stdout)
     assert (said["texts"], said["clips"], said["cached"][0]["tiles"]) == (20, 18, 4)
+
+
+def test_attention_is_printed_as_json(cli, monkeypatch):
+    """Standard output is JSON and nothing else, with the sizes that were asked for."""
+    from harness.bench import model
+
+    monkeypatch.setattr(model, "peak_megabytes", lambda *given: None)  # a process each
+    done = cli("bench", "model", "--backbone", "tiny", "--frames", "2", "--what", "attention", "--json")
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert [(case["what"], case["frames"], case["tokens"]) for case in said["cases"]] == [
+        ("attention", 2, 36)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--frames", "12,none"), "'12,none' is no list of frame counts"),
+        (("--what", "tower"), "'tower' is not attention, block"),
+        (("--temporal", "mean_pool"), "leaves the tower's attention as it is"),
+    ],
+)
+def test_attention_that_cannot_be_measured_is_refused(cli, asked, said):
+    """A list that is none and a module that changes no attention: the reason, and no table."""
+    done = cli("bench", "model", "--backbone", "tiny", *asked)
+    assert done.exit_code == 2 and done.stdout == "" and said in done.stderr

@@ -59,14 +59,34 @@ def test_one_proxy_and_one_frame_is_plain_clip(backbone):
 
 @pytest.mark.parametrize(("count", "frames"), [(1, 1), (1, 3), (4, 3), (9, 2)])
 def test_proxy_attention_is_the_dense_mask(count, frames):
-    """The two unmasked calls equal one softmax under the dense boolean mask of the paper."""
+    """The two unmasked calls equal one softmax under the dense boolean mask of the paper, gradients too."""
     generator = torch.Generator().manual_seed(count)
     per_frame, total = 5, count + frames * 5
     q, k, v = torch.randn(3, 2, 3, total, 8, generator=generator, dtype=torch.float64)
     frame = torch.cat([torch.full((count,), -1), torch.arange(frames).repeat_interleave(per_frame)])
     allowed = (frame[:, None] == -1) | (frame[None] == -1) | (frame[:, None] == frame[None])
     dense = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-    torch.testing.assert_close(proxy_attention(count, frames)(q, k, v), dense, atol=1e-12, rtol=0)
+    attend = proxy_attention(count, frames)
+    torch.testing.assert_close(attend(q, k, v), dense, atol=1e-12, rtol=0)
+    towards = torch.randn(dense.shape, generator=generator, dtype=torch.float64)
+    given = [x.clone().requires_grad_() for x in (q, k, v)]
+    gradients = torch.autograd.grad(attend(*given), given, towards)
+    masked = torch.nn.functional.scaled_dot_product_attention(*given, attn_mask=allowed)
+    for mine, theirs in zip(gradients, torch.autograd.grad(masked, given, towards), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=0)
+
+
+def test_compiled_proxies_are_one_graph(backbone):
+    """The whole encoding is traced without a break, with gradients and without, and gives the same features."""
+    batch, module = clips(2, 3), proxies(backbone, 4)
+
+    def encode(frames: torch.Tensor) -> torch.Tensor:
+        return module.encode(backbone, VideoBatch(batch.ids, frames, batch.mask, batch.times)).vector
+
+    compiled = torch.compile(encode, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(batch.frames), encode(batch.frames))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(batch.frames), encode(batch.frames))
 
 
 def test_proxies_see_the_order_of_frames(backbone):
