@@ -1,6 +1,6 @@
 """What CLIP-ViP adds to the harness."""
 
-from harness import MethodSpec, TemporalModuleSpec, hookimpl
+from harness import MethodSpec, PublishedResultsSpec, TemporalModuleSpec, hookimpl
 from harness_clip_vip import options
 
 PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
@@ -31,5 +31,17 @@ def harness_methods():
             recipes={"shapes": "harness_clip_vip:recipes/shapes.yaml"},
             paper=PAPER,
             licence="reference code: MIT",
+        )
+    ]
+
+
+@hookimpl
+def harness_published_results():
+    return [
+        PublishedResultsSpec(
+            name="clip_vip",
+            summary="CLIP-ViP's results on four benchmarks, as published",
+            rows="harness_clip_vip:published.yaml",
+            paper=PAPER,
         )
     ]
