@@ -114,7 +114,7 @@ def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: An
 
 
 def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) -> str:
-    """A component with all its options, such as ``dual_softmax(axis=own, temperature=100.0)``."""
+    """A component with all its options, such as ``adamw(betas=[0.9, 0.98], eps=1e-06)``."""
     spec, _, options = component(value, kind, registry)
     given = [f"{name}={option}" for name, option in sorted(msgspec.to_builtins(options).items())]
     return spec.name + (f"({', '.join(given)})" if given else "")

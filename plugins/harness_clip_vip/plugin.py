@@ -5,6 +5,7 @@ from harness import (
     LossSpec,
     MethodSpec,
     OptimizerSpec,
+    PublishedResultsSpec,
     ScheduleSpec,
     TemporalModuleSpec,
     hookimpl,
@@ -181,5 +182,17 @@ def harness_methods():
             },
             paper=PAPER,
             licence="reference code: MIT",
+        )
+    ]
+
+
+@hookimpl
+def harness_published_results():
+    return [
+        PublishedResultsSpec(
+            name="clip_vip",
+            summary="CLIP-ViP's results on four benchmarks, as published",
+            rows="harness_clip_vip:published.yaml",
+            paper=PAPER,
         )
     ]

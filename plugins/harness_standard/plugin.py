@@ -48,10 +48,15 @@ class AdamWOptions(Options):
 
 
 class DualSoftmaxOptions(Options):
-    """``temperature`` multiplies the scores inside the softmax (CAMoE and CLIP-ViP use 100)."""
+    """``temperature`` multiplies the scores inside the softmax (CAMoE and CLIP-ViP use 100).
+
+    ``scope`` is over how many queries the softmax runs: the whole test set, as published results do,
+    or consecutive blocks of so many queries in their order.
+    """
 
     temperature: Annotated[float, Meta(gt=0)] = 100.0
     axis: Literal["own", "texts"] = "own"
+    scope: Literal["test_set"] | Annotated[int, Meta(ge=2)] = "test_set"
 
 
 @hookimpl
@@ -131,7 +136,7 @@ def harness_postprocessors():
         PostprocessorSpec(
             name="dual_softmax",
             aliases=("dsl", "DSL"),
-            summary="scores times their softmax over all queries of the test set",
+            summary="scores times their softmax over all queries of the test set, or over blocks of them",
             factory="harness_standard.postprocess:dual_softmax",
             options=DualSoftmaxOptions,
             paper="CAMoE, arXiv 2109.04290",

@@ -22,8 +22,8 @@ def no_children(monkeypatch):
     return asked
 
 
-def measure(temporal: str | None = None, turns: int = 3) -> bench.Result:
-    return bench.measure(registry(), temporal, ["tiny"], [1, 3], ["attention", "block"], turns)
+def measure(temporal: str | None = None, turns: int = 3, frames: tuple[int, ...] = (1, 3)) -> bench.Result:
+    return bench.measure(registry(), temporal, ["tiny"], frames, ["attention", "block"], turns)
 
 
 def test_the_mask_is_read_off_the_attention():
@@ -55,9 +55,10 @@ def test_every_way_is_measured_and_gives_the_same(no_children):
 
 def test_what_does_not_fit_is_left_out_and_said(no_children, monkeypatch):
     """A way that needs more than is free is no row but a line with the reason; the others are measured."""
-    monkeypatch.setattr(bench, "_free_mb", lambda: 0.017)
-    result = measure()
-    assert [tuple(case.left_out) for case in result.cases] == [(bench.NAIVE,)] * 4
+    monkeypatch.setattr(bench, "_free_mb", lambda: 0.02)
+    result = measure(frames=(3,))
+    assert [tuple(case.left_out) for case in result.cases] == [(bench.NAIVE,)] * 2
+    assert all(len(case.ways) == 3 and case.over(bench.NAIVE) is None for case in result.cases)
     assert "left out: naive softmax, block, tiny, 3 frames: it needs about" in bench.summary(result)
 
 

@@ -14,6 +14,7 @@ from sample_records import sample
 
 from harness import DatasetSpec, HarnessError, PublishedResultsSpec
 from harness.cli import main
+from harness.models.assembly import describe_component
 from harness.plan.yaml_io import locate
 from harness.plugins import Plugin, Registry, registry
 from harness.results import leaderboard, published, record
@@ -327,3 +328,12 @@ def test_rows_belong_to_a_known_protocol(row):
     assert row.train_split in {published.ZERO_SHOT, *module.SPLITS}
     assert registry().find("methods", row.method)[0].name == row.method
     assert registry().find("tasks", row.task)[0].name == row.task
+
+
+@pytest.mark.parametrize("row", rows())
+def test_post_processing_is_described_as_measured_rows_are(row):
+    """So that a row stands in the table of what it can be compared with."""
+    name, _, options = row.postprocess.removesuffix(")").partition("(")
+    given = dict(option.split("=") for option in options.split(", ") if option)
+    value = {"name": name} | {key: yaml.safe_load(text) for key, text in given.items()}
+    assert describe_component(value, "postprocessors", registry()) == row.postprocess

@@ -189,6 +189,40 @@ def test_dual_softmax_ignores_missing_clips() -> None:
         assert np.isneginf(result[:, 2]).all()
 
 
+@pytest.mark.parametrize("axis", ["texts", "videos"])
+def test_dual_softmax_in_one_block_is_that_of_all(axis) -> None:
+    """As many queries at once as there are, or more, is the whole set."""
+    scores = np.random.default_rng(0).random((7, 7))
+    for at_once in (7, 100):
+        result = ranks.dual_softmax(scores, 10.0, axis, at_once=at_once)
+        assert np.array_equal(result, ranks.dual_softmax(scores, 10.0, axis))
+
+
+@pytest.mark.parametrize("axis", ["texts", "videos"])
+def test_blocks_of_dual_softmax_know_nothing_of_each_other(axis) -> None:
+    """Each block is what its own queries alone give, also the smaller last one, whatever the others score."""
+    scores = np.random.default_rng(0).random((7, 7))
+    turned = scores if axis == "texts" else scores.T
+    result = ranks.dual_softmax(scores, 10.0, axis, at_once=3)
+    result = result if axis == "texts" else result.T
+    for block in (slice(0, 3), slice(3, 6), slice(6, 7)):
+        own = turned[block] if axis == "texts" else turned[block].T
+        alone = ranks.dual_softmax(own, 10.0, axis)
+        assert np.array_equal(result[block], alone if axis == "texts" else alone.T)
+    assert not np.allclose(ranks.dual_softmax(scores, 10.0, axis), result if axis == "texts" else result.T)
+
+
+def test_missing_clips_keep_their_place_in_the_blocks() -> None:
+    """A lost clip moves no other into another block, and a block of nothing else is no error."""
+    scores = np.random.default_rng(0).random((6, 6))
+    missing = np.array([False, False, False, True, True, False])
+    result = ranks.dual_softmax(scores, 10.0, "videos", missing, at_once=3)
+    assert np.array_equal(result[:, :3], ranks.dual_softmax(scores, 10.0, "videos", at_once=3)[:, :3])
+    assert np.array_equal(result[:, 5], scores[:, 5]) and np.isneginf(result[:, 3:5]).all()
+    missing[5] = True
+    assert np.isneginf(ranks.dual_softmax(scores, 10.0, "videos", missing, at_once=3)[:, 3:]).all()
+
+
 def test_dual_softmax_refuses_infinity() -> None:
     """A score that softmax cannot normalise is an error that names it."""
     scores = np.ones((4, 4))
