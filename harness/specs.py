@@ -191,7 +191,7 @@ class MethodSpec:
     ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``, and so
     are those of ``variants``: recipes by name that a user may lay over it, ``--recipe NAME``. A name
     ``dataset/NAME`` stands in for ``NAME`` on that data set. ``ablations`` are files of such recipes,
-    each a run of its own under a name: `harness ablate`.
+    each a run of its own under a name (`harness ablate`), with the same rule.
     ``offers`` says what the assembled model can do, matched with a task's ``needs``.
     """
 

@@ -31,7 +31,7 @@ def ablate(
     All plans are made before the first run, so that what cannot work is said at once.
     """
     method, _ = registry.find("methods", request.method)
-    names = cells_of(method, name)
+    names = cells_of(method, name, registry.find("datasets", request.dataset)[0].name)
     plans = [build_plan(replace(request, ablation=(name, cell)), registry)[0] for cell in names]
     cells = []
     for number, (cell, plan) in enumerate(zip(names, plans, strict=True), start=1):

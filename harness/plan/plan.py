@@ -192,7 +192,7 @@ def lay_variants(layers: Layers, given: Iterable[str], method: MethodSpec, datas
 def lay_request(layers: Layers, request: Request, method: MethodSpec, dataset: str) -> None:
     """What the command line changes: recipes in their order, options, then settings."""
     if request.ablation:
-        lay_cell(layers, method, *request.ablation)
+        lay_cell(layers, method, *request.ablation, dataset)
     lay_variants(layers, request.recipes, method, dataset)
     for option, path, value in (
         ("--backbone", ("model", "backbone", "name"), request.backbone),

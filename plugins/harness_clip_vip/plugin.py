@@ -18,6 +18,11 @@ PAPER = "CLIP-ViP, ICLR 2023, arXiv 2209.06430"
 _DATASETS = ("shapes", "msrvtt", "didemo", "lsmdc", "activitynet")
 #: What may be laid over the recipe by name; on one data set another file has that name.
 _VARIANTS = {"b16": "b16", "didemo/b16": "didemo_b16", "post_pretrain": "post_pretrain"}
+_ABLATIONS = {
+    "structure": "structure",
+    "shapes/structure": "structure_shapes",
+    "omnisource": "omnisource",
+}
 
 
 @hookimpl
@@ -177,8 +182,7 @@ def harness_methods():
                 name: f"harness_clip_vip:recipes/variants/{file}.yaml" for name, file in _VARIANTS.items()
             },
             ablations={
-                name: f"harness_clip_vip:recipes/ablations/{name}.yaml"
-                for name in ("structure", "omnisource")
+                name: f"harness_clip_vip:recipes/ablations/{file}.yaml" for name, file in _ABLATIONS.items()
             },
             paper=PAPER,
             licence="reference code: MIT",

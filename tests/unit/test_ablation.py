@@ -1,0 +1,64 @@
+"""An ablation is one command: a run for each part of its file, each a row of its own."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.errors import HarnessError
+from harness.plan.ablation import cells_of
+from harness.plan.plan import Request, build_plan
+from harness.plugins import registry
+from harness.results.record import load
+
+
+def test_every_part_is_a_plan_of_its_own():
+    """Every installed ablation resolves, and its parts are different runs called after it."""
+    found = [
+        (spec, name) for spec, _ in registry().specs("methods") for name in spec.ablations if "/" not in name
+    ]
+    assert found
+    for method, name in found:
+        for dataset in ("shapes", "msrvtt"):
+            cells = cells_of(method, name, dataset)
+            plans = [
+                build_plan(
+                    Request(method=method.name, dataset=dataset, ablation=(name, cell), data_roots=(".",)),
+                    registry(),
+                )[0]
+                for cell in cells
+            ]
+            assert len(cells) > 1 and len({plan.digest for plan in plans}) == len(cells)
+            assert [plan.recipe.variant for plan in plans] == list(cells)
+
+
+def test_an_unknown_ablation_names_the_known_ones():
+    """A name that the method lacks is refused with those that it has."""
+    with pytest.raises(HarnessError, match="no ablation 'structur'") as caught:
+        cells_of(registry().find("methods", "clip_vip")[0], "structur", "shapes")
+    assert "structure" in caught.value.hint and "/" not in caught.value.hint
+
+
+def test_a_second_command_runs_nothing_again(small_shapes, tmp_path, monkeypatch):
+    """Rows and a table come out of the first; the second finds every run done."""
+    monkeypatch.chdir(tmp_path)
+    command = ["ablate", "clip_vip", "structure", "--dataset", "shapes", "--backbone", "tiny"]
+    command += ["--data-root", str(small_shapes)]
+    for setting in (
+        "data.options.train_clips=32",
+        "train.epochs=1",
+        "data.frames=2",
+        "model.backbone.layers=1",
+    ):
+        command += ["--set", setting]
+    first, second = (CliRunner().invoke(main, command) for _ in range(2))
+    assert first.exit_code == 0, first.output
+    assert "| full attention |" in first.stdout and second.stdout == first.stdout
+    assert second.stderr.count("done before") == first.stderr.count("record: ") == 7
+    records = [load(path) for path in tmp_path.rglob("results/shapes/clip_vip/*.json")]
+    assert len({record.variant for record in records}) == 7
+    page = (tmp_path / "leaderboards" / "shapes.md").read_text()
+    assert "clip_vip, 9 proxies" in page
+    overview = (tmp_path / "leaderboards" / "README.md").read_text()
+    assert "9 proxies" not in overview
