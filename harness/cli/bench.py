@@ -213,3 +213,37 @@ def _kinds(given: str) -> list[str]:
     if not set(kinds) <= {"attention", "block"}:
         raise click.BadParameter(f"'{given}' is not attention, block or attention,block")
     return list(dict.fromkeys(kinds))
+
+
+@bench.command("step")
+@click.argument("method", metavar="METHOD")
+@click.option(
+    "--backbone", default="", metavar="NAME", help="Another image-text tower; its weights are random."
+)
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="As for `harness run`.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=2),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Samples of the batch.",
+)
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Samples that are encoded at once.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def step(method, backbone, settings, batch, micro_batch, as_json) -> None:
+    """A training step of a whole batch, and of the same batch a few samples at a time.
+
+    Time, peak memory, and how far losses and gradients differ, on random clips and texts.
+    """
+    from harness.bench import step as measurement
+
+    result = measurement.measure(method, settings, backbone, batch, micro_batch)
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))

@@ -17,7 +17,11 @@ from tests.support.crew import Crew
 TOLERANCE = 1e-8
 STEPS = 5
 
-METHODS = {"clip_vip": (), "pairwise": (f"model.temporal={{name: {pairs.NAME}}}",)}
+METHODS = {
+    "clip_vip": (),
+    "omnisource": ("train.loss={name: ocl_vsc_fc}",),
+    "pairwise": (f"model.temporal={{name: {pairs.NAME}}}",),
+}
 #: 190 readable clips and 192 texts in batches of 40: no share is like another.
 TEST_BATCH = "evaluation.batch_size=40"
 
@@ -78,6 +82,15 @@ def test_gradients_and_losses(crew, plan, tmp_path, method, batch, world):
         assert scale > 0, f"{name} is not trained"
         difference = (shared_gradients[name] - gradient).abs().max().item()
         assert difference <= TOLERANCE * scale, name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_few_samples_at_a_time(crew, plan, tmp_path, method):
+    """Two workers that encode two samples at once have the losses of one that encodes all nine."""
+    asked = plan(method, *_training(9, 27))
+    [(losses, _)] = crew.run(1, parts.train, asked, tmp_path / "one")
+    shared, _ = crew.run(2, parts.train, asked, tmp_path / "many", 2)[0]
+    np.testing.assert_allclose(shared, losses, rtol=TOLERANCE, atol=0)
 
 
 def test_a_loss_with_parameters_in_a_second_stage(crew, plan, tmp_path):

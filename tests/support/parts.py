@@ -12,14 +12,15 @@ from torch import Tensor
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.encode import encode_clips, encode_texts
-from harness.engine.inputs import Batches, samples
+from harness.engine.inputs import Batches
 from harness.engine.loading import make_batches, open_dataset
 from harness.engine.randomness import key
 from harness.engine.score import score_matrix
 from harness.engine.train import Trainer
+from harness.engine.training_data import training_data
 from harness.engine.worker import Job, work
 from harness.engine.workers import Workers
-from harness.models.assembly import VideoTextModel, build_model
+from harness.models.assembly import VideoTextModel, build_model, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import registry
 from tests.support import pairs
@@ -33,11 +34,23 @@ def opened(plan: RunPlan) -> tuple[VideoTextModel, Dataset, Batches]:
     return model, open_dataset(plan, registry()), make_batches(plan, model, 1)
 
 
-def train(workers: Workers, plan: RunPlan, folder: Path) -> tuple[list[float], dict[str, Tensor]]:
+def train(
+    workers: Workers, plan: RunPlan, folder: Path, micro_batch: int = 0
+) -> tuple[list[float], dict[str, Tensor]]:
     """All losses of a training run, and every parameter's gradient of its first step."""
     model, dataset, batches = opened(plan)
-    split = plan.protocol.train
-    usable = samples(dataset.clips(split), dataset.captions(split), plan.recipe.data.captions, {})
+    data = {
+        name: training_data(
+            plan.dataset,
+            plan.protocol.train,
+            dataset,
+            plan.recipe.data,
+            sources_of(stage, registry()),
+            batches,
+            workers,
+        )
+        for name, stage in plan.recipe.stages.items()
+    }
     losses: list[float] = []
     gradients: dict[str, Tensor] = {}
 
@@ -51,12 +64,13 @@ def train(workers: Workers, plan: RunPlan, folder: Path) -> tuple[list[float], d
     Trainer(
         model=model,
         recipe=plan.recipe,
-        samples=dict.fromkeys(plan.recipe.stages, usable),
+        samples={name: found.samples for name, found in data.items()},
         batches=batches,
         workers=workers,
         registry=registry(),
         seed=plan.seed,
         folder=folder,
+        micro_batch=micro_batch,
         on_step=note,
     ).run()
     return losses, gradients
