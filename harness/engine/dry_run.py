@@ -19,13 +19,15 @@ from harness.engine.inputs import Batches
 from harness.engine.loading import make_batches, open_dataset, open_source
 from harness.engine.model_file import read_model
 from harness.engine.progress import clock
+from harness.engine.provenance import train_split
 from harness.engine.run import prepared_plan, pretrained_folder
 from harness.engine.score import block_rows, tile_side
 from harness.engine.train import autocast
+from harness.engine.training_data import share_of
 from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
 from harness.models import Features, VideoBatch
-from harness.models.assembly import VideoTextModel, build_model
+from harness.models.assembly import VideoTextModel, build_model, sources_of
 from harness.plan.plan import RunPlan, StageData
 from harness.plan.recipe import Layers
 from harness.plan.schema import Stage
@@ -63,10 +65,16 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry, workers: int) -> 
         lines.append(f"data              to be generated in {plan.data_root}; the rest is known after that")
         return "\n".join(lines)
     for part in work:
-        reader = (batches.train_frames if part.stages else batches.frames).reader
         # Without a cache every clip is decoded once to find damage, and again whenever it is used.
         uses = sum(plan.recipe.stages[name].epochs for name in part.stages) or 1
-        lines += _decoding(part.shown, part.clips, reader, passes=1 if plan.use_cache else 1 + uses)
+        passes = 1 if plan.use_cache else 1 + uses
+        if not part.stages:
+            lines += _decoding(f"{part.shown} clips", part.clips, batches.frames.reader, passes)
+            continue
+        reads = {s for name in part.stages for s in sources_of(plan.recipe.stages[name], registry)}
+        for source, frames in batches.readers(sorted(reads, reverse=True)).items():
+            what = "clips" if source == "video" else "middles"
+            lines += _decoding(f"{part.shown} {what}", part.clips, frames.reader, passes)
     samples = {name: part.samples for part in work for name in part.stages}
     lines += _training(plan, model, batches, samples)
     if "score" in registry.find("tasks", plan.task)[0].needs:
@@ -77,7 +85,8 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry, workers: int) -> 
 
 @dataclass(frozen=True)
 class _Part:
-    """A split that a run reads, and the stages that train on it (none: the test split)."""
+    """A split that a run reads, and the stages that train on it (none: the test split). ``samples`` are
+    those that the steps are counted on, of all ``clips`` or the ones that a share was taken of."""
 
     shown: str
     dataset: str
@@ -102,7 +111,8 @@ def _work(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[_Part]:
         split = source.split if source else plan.protocol.train
         shown, name = (f"{source.dataset}/{split}", source.dataset) if source else ("train", plan.dataset)
         samples = _samples(opened, split, plan.recipe.data.captions)
-        parts.append(_Part(shown, name, opened.clips(split), tuple(stages), samples))
+        clips = share_of(opened.clips(split), plan.recipe.data.train_fraction)
+        parts.append(_Part(shown, name, clips, tuple(stages), samples))
     return [*parts, _Part("test", plan.dataset, dataset.clips(plan.protocol.test))]
 
 
@@ -114,7 +124,7 @@ def _label(text: str) -> str:
 def _decoding(name: str, clips: Sequence[Clip], reader: ClipReader, passes: int) -> list[str]:
     present = [clip for clip in clips if clip.path is not None]
     status = reader.status(present)
-    line = f"{_label(name + ' clips')}{len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
+    line = f"{_label(name)}{len(clips)}, missing {len(clips) - len(present)}, cache hits {status.hits}, to decode {len(status.misses)}"
     if not status.misses:
         return [line]
     each = _decode_seconds(status.misses[:TRIED_CLIPS], reader)
@@ -231,7 +241,7 @@ def _row(plan: RunPlan, model: VideoTextModel, batches: Batches, dataset: Datase
     facts = {
         "method": plan.method,
         "table": f"{plan.dataset}/{plan.protocol.name}, {len(captions)} queries x {len(clips)} clips, post-processing {plan.recipe.evaluation.postprocess['name']}",
-        "train split": plan.protocol.train if plan.own_stages else "none",
+        "train split": train_split(plan, plan),
         "backbone": model.backbone.name,
         "frames": plan.recipe.data.frames,
         "pixels": batches.frames.size,

@@ -17,8 +17,9 @@ from harness.data.video import DamagedClip
 from harness.engine.loading import make_batches, open_source
 from harness.engine.progress import meter, say
 from harness.engine.run import check_run, open_prepared
+from harness.engine.training_data import share_of
 from harness.errors import HarnessError
-from harness.models.assembly import build_model
+from harness.models.assembly import build_model, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
 from harness.results.table import markdown_table
@@ -95,12 +96,17 @@ def size_text(size: float) -> str:
 def _parts(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[Part]:
     """All splits with what the cache holds of them; each kind of clip is counted once."""
     batches = make_batches(plan, build_model(plan.recipe, registry, load=False), 1)
-    train, test = batches.train_frames.reader, batches.frames.reader
-    splits = {plan.protocol.train: (train, dataset.clips(plan.protocol.train))} if plan.own_stages else {}
+    test, share = batches.frames.reader, plan.recipe.data.train_fraction
+    splits: dict[str, tuple[ClipReader, Sequence[Clip]]] = {}
+    for name, stage in plan.recipe.stages.items():
+        source = plan.sources.get(name)
+        opened = open_source(source, registry) if source else dataset
+        split = source.split if source else plan.protocol.train
+        shown = f"{source.dataset}/{split}" if source else split
+        for kind, frames in batches.readers(sources_of(stage, registry)).items():
+            what = shown if kind == "video" else f"{shown}, middle frames"
+            splits[what] = (frames.reader, share_of(opened.clips(split), share))
     splits[plan.protocol.test] = (test, dataset.clips(plan.protocol.test))
-    for source in plan.sources.values():
-        clips = open_source(source, registry).clips(source.split)
-        splits[f"{source.dataset}/{source.split}"] = (train, clips)
     parts = []
     for split, (reader, clips) in splits.items():
         present = tuple(clip for clip in clips if clip.path is not None)

@@ -44,7 +44,7 @@ def make_record(
         note=source.recipe.note,
         protocol=outcome.protocol,
         postprocess=describe_component(recipe.evaluation.postprocess, "postprocessors", registry),
-        train_split="unknown" if foreign else _train_split(plan, source),
+        train_split="unknown" if foreign else train_split(plan, source),
         selection="unknown" if foreign else recipe.evaluation.selection,
         selected_epoch=training.selected_epoch if training else None,
         metrics=outcome.metrics,
@@ -89,7 +89,7 @@ def make_record(
     )
 
 
-def _train_split(plan: RunPlan, source: RunPlan) -> str:
+def train_split(plan: RunPlan, source: RunPlan) -> str:
     """The training split, with its data set where that is another one than the test's; ``none`` where
     the model was not trained on a data set of its own."""
     own = [stage.split for stage in source.sources.values() if stage.dataset == source.dataset]
