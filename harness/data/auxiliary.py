@@ -1,9 +1,9 @@
 """Auxiliary captions: one text for each clip, made by a captioner, beside the texts of a data set.
 
 CLIP-ViP (arXiv 2209.06430, section 4.3) trains with a caption of each clip's middle frame beside
-the clip's subtitle. Three forms are read, recognised by content: JSON lines
+the clip's subtitle. Four forms are read, recognised by content: JSON lines
 ``{"clip_id" | "image_id" | "video_id": name, "caption" | "text": text}``, a JSON list of the same
-records, and a folder with an LMDB database of names to UTF-8 texts, as the authors released theirs.
+records, a JSON object ``{name: text | [text]}``, and a folder with an LMDB database of names to UTF-8 texts, as the authors released theirs.
 A file is read whole. JSON lines are what is written.
 """
 
@@ -105,11 +105,29 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise malformed(path, f"line {line}", "is not UTF-8 text") from error
+    if (named := _object(text)) is not None:
+        yield from named
+        return
     for place, item in _list(path, text) if text.lstrip().startswith("[") else _lines(path, text):
         if not isinstance(item, dict):
             raise malformed(path, place, "is no record")
         if item.get("harness") != _MARK:
             yield place, item
+
+
+def _object(text: str) -> Iterator[tuple[str, dict[str, Any]]] | None:
+    """(place, record) of one JSON object of names; None for any other content."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):  # JSON lines, or damaged: their reader says where
+        return None
+    if not isinstance(whole, dict) or any(key in whole for key in (*_CLIP_KEYS, "harness")):
+        return None  # the only line of JSON lines
+    return (
+        (f"{name!r}", {"clip_id": name, "text": one})
+        for name, said in whole.items()
+        for one in (said if isinstance(said, list) else [said])
+    )
 
 
 def _one(path: Path, place: str, item: Mapping[str, Any], known: Sequence[str]) -> str:

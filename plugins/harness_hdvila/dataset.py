@@ -29,7 +29,10 @@ from harness.data import (
 from harness.data.files import scan, stem_of
 
 #: Names of a split's file, as patterns, the preferred one first.
-LISTS = {"train": ("train.jsonl", "hdvila*.jsonl"), "val": ("val.jsonl", "hdvila*val*.jsonl")}
+LISTS = {
+    "train": ("train.jsonl", "hdvila*.jsonl", "hdvila_train.json"),
+    "val": ("val.jsonl", "hdvila*val*.jsonl", "hdvila_val.json"),
+}
 
 #: Names of the file, or the LMDB folder, with auxiliary captions.
 CAPTIONS = ("captions.jsonl", "*captions*.jsonl", "*captions*.json", "*captions*")
