@@ -23,12 +23,13 @@ FORMS = {
     "image_id": lambda c: lines({"image_id": k, "text": v, "score": 0.5} for k, v in c.items()),
     "video_id": lambda c: "\ufeff" + lines({"text": v, "video_id": k} for k, v in c.items()) + "\n",
     "list": lambda c: json.dumps([{"image_id": k, "caption": v} for k, v in c.items()], indent=1),
+    "object": lambda c: json.dumps({k: [v] for k, v in c.items()}),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_holds_the_same(tmp_path, form):
-    """Lines by any of the names, and a list, give the same captions in the same order."""
+    """Lines by any of the names, and a list, and an object, give the same captions in the same order."""
     path = tmp_path / "captions"
     path.write_text(FORMS[form](CAPTIONS), encoding="utf-8")
     assert list(read_captions(path).items()) == list(CAPTIONS.items())
