@@ -144,6 +144,8 @@ class TaskSpec(ComponentSpec):
 class ProtocolSpec:
     """One way of training and testing on a data set, with the sizes it is known by.
 
+    ``tasks`` are those that it is for; the first protocol of a data set that is for a task is that
+    task's default.
     ``val`` is the split that a model may be selected on, if the protocol has one.
     ``n_queries`` and ``n_gallery`` are the published counts (0: not fixed). ``texts_hash`` is the
     digest of the test ids and texts where it is known; a run whose own digest differs is marked.
@@ -154,6 +156,7 @@ class ProtocolSpec:
     train: str
     test: str
     val: str = ""
+    tasks: tuple[str, ...] = ("retrieval",)
     query_unit: str = "sentence"
     n_queries: int = 0
     n_gallery: int = 0
@@ -182,6 +185,10 @@ class DatasetSpec(ComponentSpec):
     @property
     def default_protocol(self) -> ProtocolSpec:
         return self.protocols[0]
+
+    def protocol_for(self, task: str) -> ProtocolSpec | None:
+        """The first protocol that is for a task."""
+        return next((protocol for protocol in self.protocols if task in protocol.tasks), None)
 
 
 @dataclass(frozen=True, kw_only=True)

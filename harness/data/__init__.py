@@ -2,7 +2,16 @@
 
 from harness.data.annotated import AnnotatedDataset, AnnotatedOptions, Route, Split, paragraph, routes
 from harness.data.auxiliary import captions_for, read_captions, read_names, write_captions
-from harness.data.dataset import Caption, Clip, Contrast, DataReport, Dataset, Progress, SplitReport
+from harness.data.dataset import (
+    Caption,
+    Clip,
+    Contrast,
+    DataReport,
+    Dataset,
+    Progress,
+    Question,
+    SplitReport,
+)
 
 __all__ = [
     "AnnotatedDataset",
@@ -13,6 +22,7 @@ __all__ = [
     "DataReport",
     "Dataset",
     "Progress",
+    "Question",
     "Route",
     "Split",
     "SplitReport",

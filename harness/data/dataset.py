@@ -39,6 +39,18 @@ class Caption:
 
 
 @dataclass(frozen=True)
+class Question(Caption):
+    """A question about a clip: ``text`` is what is asked, ``answer`` the reference as the file has it.
+
+    ``kind`` is how the data set sorts its questions (``what``, ``colour`` ...), where it does.
+    ``id`` is unique within its split.
+    """
+
+    answer: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
 class Contrast:
     """A text with its own clip and one that differs from it in a single respect."""
 
@@ -102,6 +114,11 @@ class Dataset(ABC):
     def sources(self, split: str) -> Sequence[str]:
         """The kinds of text that a split has, as :meth:`captions` calls them."""
         return ("text",)
+
+    def questions(self, split: str) -> Sequence[Question]:
+        """All questions about the clips of a split, in the order of the annotation file; none where
+        the data set has none."""
+        return ()
 
     def contrasts(self, split: str) -> Mapping[str, Sequence[Contrast]]:
         """Named forced choices between a clip and its foil, reported beside the ranks."""

@@ -58,7 +58,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     return msgspec.structs.replace(
         plan,
         recipe=recipe,
-        protocol=protocol_of(dataset, recipe),
+        protocol=protocol_of(dataset, recipe, plan.task, registry),
         pretraining=trained_on.pretraining,
         weights_sha256=trained_on.weights_sha256,
         init_from=trained_on.init_from,

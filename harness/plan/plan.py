@@ -248,8 +248,8 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         raise HarnessError(f"--init-from: there is no file {start}", "give the file of a model, not a folder")
     pretraining = None
     if backbone.pretraining and not weights and not start:
-        pretraining = pretraining_plan(backbone, registry, request.task, request.use_cache)
-    protocol = protocol_of(dataset, recipe)
+        pretraining = pretraining_plan(backbone, registry, request.use_cache)
+    protocol = protocol_of(dataset, recipe, request.task, registry)
     if recipe.evaluation.selection == "val" and not protocol.val:
         raise HarnessError(
             f"evaluation.selection is val, and the protocol {dataset.name}/{protocol.name} has no validation split",
@@ -330,12 +330,10 @@ def _roots_by_name(
     return roots
 
 
-def pretraining_plan(
-    backbone: BackboneSpec, registry: Registry, task: str = "retrieval", use_cache: bool = True
-) -> RunPlan:
+def pretraining_plan(backbone: BackboneSpec, registry: Registry, use_cache: bool = True) -> RunPlan:
     """The plan that makes a backbone's weights: a recipe that also names its data set.
 
-    Its seed is fixed, so that every run starts from the same weights.
+    Its seed is fixed and so is its task, so that every run starts from the same weights.
     """
     layers = Layers()
     recipes.read_layer(layers, backbone.pretraining)
@@ -344,13 +342,26 @@ def pretraining_plan(
     if dataset.recipe:
         recipes.read_layer(layers, dataset.recipe)
     layers.lay(own.values, own.origins)
-    inner = Request(method=backbone.name, dataset=dataset.name, task=task, use_cache=use_cache)
+    inner = Request(method=backbone.name, dataset=dataset.name, use_cache=use_cache)
     return _plan(backbone.name, dataset, recipes.resolve(layers, registry, dataset), inner, registry)
 
 
-def protocol_of(dataset: DatasetSpec, recipe: Recipe) -> Protocol:
+def protocol_of(dataset: DatasetSpec, recipe: Recipe, task: str, registry: Registry) -> Protocol:
+    """The recipe's protocol, or the task's default on that data set; one for another task is an error."""
     wanted = recipe.data.protocol
-    chosen = find_protocol(dataset, wanted) if wanted else dataset.default_protocol
+    chosen = find_protocol(dataset, wanted) if wanted else dataset.protocol_for(task)
+    if chosen is None:
+        able = [spec.name for spec, _ in registry.specs("datasets") if spec.protocol_for(task)]
+        raise HarnessError(
+            f"data set '{dataset.name}' has no protocol for the task '{task}'",
+            f"data sets that have: {', '.join(able) or 'none installed'}",
+        )
+    if task not in chosen.tasks:
+        known = [protocol.name for protocol in dataset.protocols if task in protocol.tasks]
+        raise HarnessError(
+            f"the protocol {dataset.name}/{chosen.name} is for {', '.join(chosen.tasks)}, not for {task}",
+            f"its protocols for {task}: {', '.join(known) or 'none'}",
+        )
     return Protocol(
         name=chosen.name,
         train=recipe.data.train_split or chosen.train,

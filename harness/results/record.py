@@ -21,7 +21,7 @@ from harness.results.digest import readable_json
 
 TiePolicy = Literal["average", "optimistic", "pessimistic", "average_ce"]
 V2TProtocol = Literal["caption_rank", "group_rank"]
-QueryUnit = Literal["sentence", "paragraph"]
+QueryUnit = Literal["sentence", "paragraph", "question", "clip"]
 HashStatus = Literal["verified", "unverified", "computed"]
 Selection = Literal["last", "val", "test", "unknown"]
 MissingPolicy = Literal["worst", "drop"]
