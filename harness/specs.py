@@ -134,10 +134,12 @@ class PostprocessorSpec(ComponentSpec):
 class TaskSpec(ComponentSpec):
     """What is evaluated; ``factory(options) -> harness.engine.Task``.
 
-    ``needs`` names what a method has to offer, for example ``score`` or ``generate``.
+    ``needs`` names what a method has to offer, for example ``score`` or ``generate``. A task that is
+    another way to score an existing one names that in ``protocols``, and has the protocols of that.
     """
 
     needs: tuple[str, ...] = ("score",)
+    protocols: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

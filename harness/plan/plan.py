@@ -349,6 +349,7 @@ def pretraining_plan(backbone: BackboneSpec, registry: Registry, use_cache: bool
 def protocol_of(dataset: DatasetSpec, recipe: Recipe, task: str, registry: Registry) -> Protocol:
     """The recipe's protocol, or the task's default on that data set; one for another task is an error."""
     wanted = recipe.data.protocol
+    task = registry.find("tasks", task)[0].protocols or task
     chosen = find_protocol(dataset, wanted) if wanted else dataset.protocol_for(task)
     if chosen is None:
         able = [spec.name for spec, _ in registry.specs("datasets") if spec.protocol_for(task)]

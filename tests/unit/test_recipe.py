@@ -84,7 +84,9 @@ class Lab:
         module.harness_datasets = hookimpl(lambda: [dataset], specname="harness_datasets")
         module.harness_tasks = hookimpl(
             lambda: [
-                TaskSpec(name="ranks", aliases=("Ranks",), summary="", factory="none:none"),
+                TaskSpec(
+                    name="ranks", aliases=("Ranks",), summary="", factory="none:none", protocols="retrieval"
+                ),
                 TaskSpec(name="speech", summary="", factory="none:none", needs=("score", "generate")),
             ],
             specname="harness_tasks",
