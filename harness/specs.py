@@ -55,7 +55,13 @@ class BackboneSpec(ComponentSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class TemporalModuleSpec(ComponentSpec):
-    """How a backbone is run over a clip; ``factory(options, context) -> TemporalModule``."""
+    """How a backbone is run over a clip; ``factory(options, context) -> TemporalModule``.
+
+    ``stage_options`` are those that a stage of training may set, ``stages.NAME.temporal``, for a module
+    that is not the same in all of them (:meth:`harness.models.TemporalModule.enter_stage`).
+    """
+
+    stage_options: type[Options] = Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +69,15 @@ class LossSpec(ComponentSpec):
     """A training objective; ``factory(options) -> harness.models.Loss``.
 
     ``sources`` names what it reads of a batch: ``video``, ``text``, ``frame`` (the clip's middle frame
-    as a clip of one), and further texts by the name that a data set has for them, such as ``caption``.
+    as a clip of one), ``question`` and ``answer``, and further texts by the name that a data set has for
+    them, such as ``caption``. A loss with questions and without ``text`` has a sample for each question.
+    ``features`` are those of them that are encoded, all where None; the others it sees as tokens only.
+    A loss that ``generates`` is for a :class:`harness.models.GenerativeModule`.
     """
 
     sources: tuple[str, ...] = ("video", "text")
+    features: tuple[str, ...] | None = None
+    generates: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +211,8 @@ class MethodSpec:
     ``recipe`` and the values of ``recipes`` (by data set name) are ``"package:path.yaml"``, and so
     are those of ``variants``: recipes by name that a user may lay over it, ``--recipe NAME``. A name
     ``dataset/NAME`` stands in for ``NAME`` on that data set. ``ablations`` are files of such recipes,
-    each a run of its own under a name (`harness ablate`), with the same rule.
+    each a run of its own under a name (`harness ablate`), with the same rule, and ``tasks`` are recipes
+    that belong to a task, with it too.
     ``offers`` says what the assembled model can do, matched with a task's ``needs``.
     """
 
@@ -210,6 +222,7 @@ class MethodSpec:
     recipes: Mapping[str, str] = field(default_factory=dict)
     variants: Mapping[str, str] = field(default_factory=dict)
     ablations: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     offers: tuple[str, ...] = ("score",)
     paper: str = ""

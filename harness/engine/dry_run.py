@@ -23,7 +23,7 @@ from harness.engine.provenance import train_split
 from harness.engine.run import prepared_plan, pretrained_folder
 from harness.engine.score import block_rows, tile_side
 from harness.engine.train import autocast
-from harness.engine.training_data import share_of
+from harness.engine.training_data import own_kind, share_of, texts_of
 from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
 from harness.models import Features, VideoBatch
@@ -110,7 +110,8 @@ def _work(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[_Part]:
         opened = open_source(source, registry) if source else dataset
         split = source.split if source else plan.protocol.train
         shown, name = (f"{source.dataset}/{split}", source.dataset) if source else ("train", plan.dataset)
-        samples = _samples(opened, split, plan.recipe.data.captions)
+        sources = sources_of(plan.recipe.stages[stages[0]], registry)
+        samples = _samples(opened, split, own_kind(sources), plan.recipe.data.captions)
         clips = share_of(opened.clips(split), plan.recipe.data.train_fraction)
         parts.append(_Part(shown, name, clips, tuple(stages), samples))
     return [*parts, _Part("test", plan.dataset, dataset.clips(plan.protocol.test))]
@@ -146,9 +147,9 @@ def _decode_seconds(clips: Sequence[Clip], reader: ClipReader) -> float:
     return (time.perf_counter() - began) / len(clips)
 
 
-def _samples(dataset: Dataset, split: str, mode: str) -> int:
+def _samples(dataset: Dataset, split: str, kind: str, mode: str) -> int:
     present = {clip.id for clip in dataset.clips(split) if clip.path is not None}
-    described = [c.clip_id for c in dataset.captions(split) if c.clip_id in present]
+    described = [c.clip_id for c in texts_of(dataset, split, kind) if c.clip_id in present]
     return len(described) if mode == "each" else len(set(described))
 
 

@@ -27,13 +27,20 @@ def encode_clips(
     model: VideoTextModel, clips: Sequence[Clip], batches: Batches, workers: Workers, settings: Settings
 ) -> tuple[Features | None, dict[str, str]]:
     """Features of the readable clips, on the first worker; and the unreadable ones, on all."""
+    readable, unreadable = readable_clips(clips, batches, workers)
+    return _encode("encoding clips", model, readable, batches.videos, workers, settings), unreadable
+
+
+def readable_clips(
+    clips: Sequence[Clip], batches: Batches, workers: Workers
+) -> tuple[list[Clip], dict[str, str]]:
+    """The clips that can be read, after reading each of them once, and why the others cannot."""
     unreadable = {clip.id: "not found" for clip in clips if clip.path is None}
     present = [clip for clip in clips if clip.path is not None]
     share = workers.share(len(present))
     for part in workers.gather_objects(_damaged(present[share.start : share.stop], batches, workers)):
         unreadable.update(part)
-    readable = [clip for clip in present if clip.id not in unreadable]
-    return _encode("encoding clips", model, readable, batches.videos, workers, settings), unreadable
+    return [clip for clip in present if clip.id not in unreadable], unreadable
 
 
 def encode_texts(
@@ -66,7 +73,7 @@ def _encode(
     encoded: dict[int, Features] = {}
     with torch.inference_mode(), meter(what, len(jobs), shown=workers.first and bool(jobs)) as shown:
         for index, batch in zip(mine, prefetched(jobs), strict=True):
-            with _precision(workers.device, settings.precision):
+            with precision(workers.device, settings.precision):
                 features = model.encode(batch.to(workers.device))
             encoded[index] = features.map(lambda t: t.cpu())
             shown.update(len(encoded))
@@ -77,5 +84,6 @@ def _encode(
     return concatenate([everything[index] for index in range(len(groups))])
 
 
-def _precision(device: torch.device, precision: str):
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+def precision(device: torch.device, wanted: str):
+    """The arithmetic of an evaluation: bf16 where that is ``wanted``, else the model's own."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted == "bf16")

@@ -12,7 +12,7 @@ import msgspec
 from harness.engine import run as engine
 from harness.engine.finished import find_finished, refuse_backbone
 from harness.plan.plan import Request, RunPlan, build_plan, lay_variants, protocol_of, versions_of
-from harness.plan.recipe import Layers, resolve
+from harness.plan.recipe import Layers, resolve, with_task
 from harness.plugins import Registry
 from harness.results.record import ResultRecord
 
@@ -44,6 +44,8 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     elif (request.annotations or request.data_roots) and "annotations" in plan.recipe.data.options:
         # Another place has annotation files of its own.
         data["options"]["annotations"] = plan.recipe.data.options["annotations"]
+    if trained_on.task != plan.task:
+        data["protocol"] = ""
     if request.protocol:
         data["protocol"] = request.protocol
     data["protocol"] = data["protocol"] or plan.protocol.name
@@ -54,7 +56,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
     lay_variants(layers, request.recipes, method, plan.dataset)
     for assignment in request.settings:
         layers.set(assignment)
-    recipe = resolve(layers, registry, dataset)
+    recipe = with_task(resolve(layers, registry, dataset), plan.task, layers, registry)
     return msgspec.structs.replace(
         plan,
         recipe=recipe,

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from harness.data import Caption, Clip
+from harness.data import Caption, Clip, Question
 from harness.data.reader import ClipReader
 from harness.data.sampling import in_order, jitter
 from harness.data.video import DamagedClip
@@ -26,11 +26,13 @@ Item, Made = TypeVar("Item"), TypeVar("Made")
 @dataclass(frozen=True)
 class Sample:
     """One training sample: a clip, and the captions that one is drawn from in each epoch; so for
-    every further kind of text, in ``others``."""
+    every further kind of text, in ``others``. ``kind`` is what the ``captions`` are: ``text`` or
+    ``question``."""
 
     clip: Clip
     captions: tuple[Caption, ...]
     others: Mapping[str, tuple[Caption, ...]] = field(default_factory=dict)
+    kind: str = "text"
 
     @property
     def key(self) -> str:
@@ -66,17 +68,18 @@ def samples(
     mode: str,
     unusable: Mapping[str, str],
     others: Mapping[str, Sequence[Caption]] | None = None,
+    kind: str = "text",
 ) -> list[Sample]:
     """Training samples in a fixed order, without missing and damaged clips.
 
     ``mode`` is ``each`` (every caption is a sample) or ``one_per_clip``. ``others`` are further kinds
-    of text by name; every usable clip has one of each.
+    of text by name; every usable clip has one of each. ``kind`` is that of the captions.
     """
     usable = {clip.id: clip for clip in clips if clip.path is not None and clip.id not in unusable}
     further = {source: by_clip(texts) for source, texts in (others or {}).items()}
 
     def sample(clip: Clip, texts: tuple[Caption, ...]) -> Sample:
-        return Sample(clip, texts, {source: found[clip.id] for source, found in further.items()})
+        return Sample(clip, texts, {source: found[clip.id] for source, found in further.items()}, kind)
 
     if mode == "each":
         return [sample(usable[c.clip_id], (c,)) for c in captions if c.clip_id in usable]
@@ -142,10 +145,12 @@ class _Rows:
 
 
 class _Drawn(NamedTuple):
-    """What an epoch makes of a sample: a text of each kind, and the frames of each kind that is read."""
+    """What an epoch makes of a sample: a text of each kind, the frames of each kind that is read, and
+    the number that its loss may draw from."""
 
     texts: dict[str, Caption]
     frames: dict[str, _Read]
+    seed: int
 
 
 class Batches:
@@ -183,7 +188,7 @@ class Batches:
         readers = self.readers(sources)
         rows = {source: _Rows(frames, len(chosen)) for source, frames in readers.items()}
         texts: dict[str, list[Caption]] = {source: [] for source in sources if source not in readers}
-        damaged = {}
+        damaged, seeds = {}, []
         draws = self._each(partial(self._draw, key, readers), chosen)
         for sample, drawn in zip(chosen, draws, strict=True):
             if isinstance(drawn, DamagedClip):
@@ -193,15 +198,15 @@ class Batches:
                 rows[source].add(sample.clip.id, read)
             for source, captions in texts.items():
                 captions.append(drawn.texts[source])
+            seeds.append(drawn.seed)
         if len(damaged) == len(chosen):
             raise HarnessError(
                 f"every clip of a worker's share of a batch is damaged, the first: {next(iter(damaged))}",
                 "check the training videos, or use a larger batch",
             )
         made = {source: filled.batch() for source, filled in rows.items()}
-        return Batch(
-            {**made, **{source: self.texts(captions) for source, captions in texts.items()}}
-        ), damaged
+        made |= {source: self.texts(captions) for source, captions in texts.items()}
+        return Batch(made, tuple(seeds)), damaged
 
     def readers(self, sources: Sequence[str]) -> dict[str, Frames]:
         """How the frames of a batch are read, by source."""
@@ -214,15 +219,18 @@ class Batches:
     def _draw(self, key: tuple[object, ...], readers: Mapping[str, Frames], sample: Sample):
         """This epoch's texts and frames of a sample, or the damage of its clip."""
         draw = generator("sample", *key, sample.clip.id, sample.key)
-        texts = {"text": sample.captions[int(draw.integers(len(sample.captions)))]}
+        texts = {sample.kind: sample.captions[int(draw.integers(len(sample.captions)))]}
         for source, captions in sample.others.items():
             own = generator("sample", *key, sample.clip.id, sample.key, source)
             texts[source] = captions[int(own.integers(len(captions)))]
+        if isinstance(asked := texts.get("question"), Question):
+            texts["answer"] = Caption(asked.id, asked.clip_id, asked.answer)
         try:
             frames = {s: self._read(sample.clip, frames, key, draw) for s, frames in readers.items()}
         except DamagedClip as error:
             return error
-        return _Drawn(texts, frames)
+        seed = int(generator("sample seed", *key, sample.clip.id, sample.key).integers(2**63))
+        return _Drawn(texts, frames, seed)
 
     def videos(self, clips: Sequence[Clip]) -> VideoBatch:
         """An evaluation batch; every clip has to be readable.

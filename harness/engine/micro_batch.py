@@ -102,8 +102,9 @@ def _send_back(encode: Encode, parts: list[_Part], leaf: Features, device: torch
 
 def _values(features: Features) -> Iterator[Tensor]:
     yield features.tokens
-    if features.pooled is not None:
-        yield features.pooled
+    for tensor in (features.pooled, features.memory):
+        if tensor is not None:
+            yield tensor
 
 
 def _as_leaf(tensor: Tensor) -> Tensor:

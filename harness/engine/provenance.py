@@ -49,6 +49,8 @@ def make_record(
         selected_epoch=training.selected_epoch if training else None,
         metrics=outcome.metrics,
         queries=outcome.queries,
+        evidence=outcome.evidence,
+        examples=outcome.examples,
         missing=Missing(
             train=_clips(training.unusable if training else {}),
             test=_clips(outcome.missing),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from harness.data import Dataset
+from harness.data import Caption, Dataset, Question
 from harness.engine.loading import open_source
-from harness.engine.training_data import further
+from harness.engine.training_data import further, own_kind
 from harness.errors import HarnessError
 from harness.models.assembly import sources_of
 from harness.plan.plan import RunPlan
@@ -21,11 +21,22 @@ from harness.results.record import write_atomically
 CLIPS = "training_clips.json"
 
 
-def _identity(dataset: Dataset, split: str, further: Collection[str] = ()) -> str:
-    """The digest of a split; of ``further`` kinds of text too, where there are any."""
-    captions = [*dataset.captions(split), *(c for source in further for c in dataset.captions(split, source))]
+def _identity(dataset: Dataset, split: str, kinds: Collection[str]) -> str:
+    """The digest of a split, with its texts of all ``kinds``."""
+    captions = [c for kind in kinds if kind != "question" for c in _captions(dataset, split, kind)]
     texts = [(caption.id, caption.text, caption.clip_id) for caption in captions]
+    if "question" in kinds:
+        texts += asked_and_answered(dataset.questions(split))
     return texts_hash(texts, [clip.id for clip in dataset.clips(split)])
+
+
+def _captions(dataset: Dataset, split: str, kind: str) -> Sequence[Caption]:
+    return dataset.captions(split) if kind == "text" else dataset.captions(split, kind)
+
+
+def asked_and_answered(questions: Iterable[Question]) -> list[tuple[str, str, str]]:
+    """Questions as the rows of a text hash, each with its answer."""
+    return [(f"question {q.id}", f"{q.text}\n{q.answer}", q.clip_id) for q in questions]
 
 
 def with_training_data(plan: RunPlan, dataset: Dataset, registry: Registry) -> RunPlan:
@@ -35,9 +46,12 @@ def with_training_data(plan: RunPlan, dataset: Dataset, registry: Registry) -> R
     """
 
     def read(opened: Dataset, split: str, stages: Iterable[str]) -> Collection[str]:
-        """What these stages read of the data set itself."""
-        asked = {s for name in stages for s in further(sources_of(plan.recipe.stages[name], registry))}
-        return sorted((asked - plan.recipe.data.auxiliary.keys()) & set(opened.sources(split)))
+        """The kinds of text that these stages read of the data set itself."""
+        asked = [sources_of(plan.recipe.stages[name], registry) for name in stages]
+        others = {source for sources in asked for source in further(sources)}
+        own = {own_kind(sources) for sources in asked}
+        others = (others - plan.recipe.data.auxiliary.keys()) & {*opened.sources(split), "question"}
+        return sorted(own, reverse=True) + sorted(others - own)
 
     own, found = plan.protocol.train, ""
     if plan.own_stages:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.data import Caption, Clip, Dataset
+from harness.data import Caption, Clip, Dataset, Question
 from harness.engine.encode import encode_clips, encode_texts
+from harness.engine.generate import Write, write_texts
 from harness.engine.inputs import Batches
 from harness.engine.score import score_matrix
 from harness.engine.workers import Workers
@@ -17,7 +18,7 @@ from harness.models import Features
 from harness.models.assembly import VideoTextModel, make
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
-from harness.results.record import Metrics, Protocol, Queries
+from harness.results.record import Example, Metrics, Protocol, Queries
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ class Evaluation:
             self.model, self.captions, self.batches, self.workers, self.plan.recipe.evaluation
         )
 
+    @property
+    def questions(self) -> Sequence[Question]:
+        """What is asked about the clips."""
+        return self.dataset.questions(self.plan.protocol.test)
+
+    def write(
+        self, write: Write, prompts: Mapping[str, Sequence[Caption]] | None = None
+    ) -> tuple[dict[str, list[str]] | None, dict[str, str]]:
+        """A text for each readable clip, or one for each of its ``prompts``, by clip id; and why the
+        others cannot be read. ``write`` turns memories into texts."""
+        settings = self.plan.recipe.evaluation
+        return write_texts(self.model, self.clips, prompts, write, self.batches, self.workers, settings)
+
     def score(self, texts: Features | None, clips: Features | None) -> np.ndarray | None:
         """Similarities ``[texts, clips]``, float64."""
         budget = self.plan.recipe.evaluation.tile_memory_mb
@@ -69,13 +83,16 @@ class Evaluation:
 class TaskResult:
     """What goes into the record: figures, the counts behind them, and what was missing.
 
-    ``score`` is the one figure by which an epoch is selected; higher is better.
+    ``score`` is the one figure by which an epoch is selected; higher is better. A task without ranks has
+    no ``queries``, but columns of ``evidence`` that its figures follow from, and ``examples`` to look at.
     """
 
     metrics: Metrics
-    queries: Queries
     protocol: Protocol
     score: float
+    queries: Queries | None = None
+    evidence: dict[str, str] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
 
 

@@ -22,8 +22,15 @@ from harness.engine.progress import meter
 from harness.engine.randomness import key
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.models import Batch, Features, Loss, LossInputs, TextBatch, VideoBatch
-from harness.models.assembly import VideoTextModel, build_loss, build_schedule, sources_of
+from harness.models import Batch, Features, Loss, LossInputs, TextBatch, VideoBatch, Writer
+from harness.models.assembly import (
+    VideoTextModel,
+    build_loss,
+    build_schedule,
+    loss_spec,
+    sources_of,
+    stage_options,
+)
 from harness.plan.schema import Recipe, Stage
 from harness.plugins import Registry
 
@@ -87,11 +94,13 @@ class Trainer:
         if progress.best_epoch:
             self.workers.barrier()
             checkpoint.load_best(self.folder, self.model)
+        self._enter(None, len(self.recipe.stages), fresh=False)
         return progress
 
     def _stage(self, index: int, name: str, stage: Stage, progress: Progress, saved: dict | None) -> None:
         # Keyed, as the state of torch's own generator differs between workers and after a resume.
         torch.manual_seed(key(self.seed, "initial loss", name))
+        self._enter(stage, index, fresh=progress.epoch == progress.step == 0)
         loss = build_loss(stage.loss, self.registry).to(self.workers.device)
         if stage.precision == "fp64":
             loss.double()
@@ -145,6 +154,12 @@ class Trainer:
                 self._save(progress, optimizer, loss)
         progress.stage, progress.epoch, progress.step = index + 1, 0, 0
         self._save(progress, None, None)
+
+    def _enter(self, stage: Stage | None, index: int, fresh: bool) -> None:
+        """Tell the temporal module which stage it is in; None: training is over."""
+        earlier = list(self.recipe.stages.values())[:index]
+        before = stage_options(self.recipe, earlier[-1], self.registry) if earlier else None
+        self.model.temporal.enter_stage(stage_options(self.recipe, stage, self.registry), before, fresh)
 
     def _judge(self, judge: Callable[[], float | None], progress: Progress) -> None:
         score = self.workers.gather_objects(judge())[0]
@@ -212,12 +227,15 @@ class Trainer:
 
     def encode(self, inputs: Batch, stage: Stage) -> Encoded:
         """Features of this worker's share of a batch, in the stage's precision."""
+        spec = loss_spec(stage, self.registry)
+        wanted = inputs.sources if spec.features is None else spec.features
 
         def encode(source: VideoBatch | TextBatch) -> Features:
             with autocast(self.workers.device, stage.precision):
-                return self.model.encode(source)
+                return self.model.encode(source, spec.generates and isinstance(source, VideoBatch))
 
-        return encoded(encode, inputs.sources, self.micro_batch, self.workers.device)
+        sources = {name: source for name, source in inputs.sources.items() if name in wanted}
+        return encoded(encode, sources, self.micro_batch, self.workers.device)
 
     def compute_loss(
         self,
@@ -249,8 +267,16 @@ class Trainer:
                 similarity=partial(self._similarity, local, features),
                 batch=inputs,
                 total=self.workers.total,
+                writer=self._writer(local, stage),
             )
         )
+
+    def _writer(self, local: dict[str, Features], stage: Stage) -> Writer | None:
+        if not loss_spec(stage, self.registry).generates:
+            return None
+        memory = local["video"].memory
+        assert memory is not None, "a loss that generates has its clips encoded with a memory"
+        return Writer(self.model.writer, memory, partial(autocast, self.workers.device, stage.precision))
 
     def _similarity(
         self, local: dict[str, Features], features: dict[str, Features], text: str, video: str

@@ -43,7 +43,8 @@ def training_data(
 
     ``sources`` are what the stage's loss reads (:class:`harness.LossSpec`).
     """
-    clips, captions = dataset.clips(split), dataset.captions(split)
+    clips, kind = dataset.clips(split), own_kind(sources)
+    captions = texts_of(dataset, split, kind)
     chosen = share_of(clips, data.train_fraction)
     others = {source: further_texts(dataset, split, source, data.auxiliary) for source in further(sources)}
     described = {source: by_clip(texts).keys() for source, texts in others.items()}
@@ -61,7 +62,7 @@ def training_data(
             damaged = frames.prepare(mine, shown)
         for part in workers.gather_objects(damaged):
             unusable.update(part)
-    usable = samples(chosen, captions, data.captions, unusable, others)
+    usable = samples(chosen, captions, data.captions, unusable, others, kind)
     require_training_samples(usable, name, split)
     all_of_them = samples(clips, captions, data.captions, {}) if data.train_fraction < 1 else usable
     return TrainingData(usable, unusable, len(all_of_them))
@@ -75,15 +76,28 @@ def share_of(clips: Sequence[Clip], fraction: float) -> list[Clip]:
     return [clip for index, clip in enumerate(clips) if index in kept]
 
 
+def own_kind(sources: Sequence[str]) -> str:
+    """The kind of text that a sample is of: a caption, or a question where nothing else is read."""
+    return "question" if "question" in sources and "text" not in sources else "text"
+
+
+def texts_of(dataset: Dataset, split: str, kind: str) -> Sequence[Caption]:
+    """The captions of a split, or its questions."""
+    return dataset.questions(split) if kind == "question" else dataset.captions(split)
+
+
 def further(sources: Sequence[str]) -> list[str]:
-    """The kinds of text among a loss's sources, beside the data set's own."""
-    return [source for source in sources if source not in (*PICTURES, "text")]
+    """The kinds of text among a loss's sources, beside the one that a sample is of. An answer comes
+    with its question."""
+    return [source for source in sources if source not in (*PICTURES, own_kind(sources), "answer")]
 
 
 def further_texts(
     dataset: Dataset, split: str, source: str, auxiliary: Mapping[str, str]
 ) -> Sequence[Caption]:
     """One kind of text of the clips of a split, from the recipe's file where it names one."""
+    if source == "question":
+        return dataset.questions(split)
     if source not in auxiliary:
         return dataset.captions(split, source)
     file = Path(auxiliary[source])
@@ -100,7 +114,19 @@ def check_sources(
     name: str, split: str, dataset: Dataset, loss: str, sources: Sequence[str], auxiliary: Mapping[str, str]
 ) -> None:
     """Refuse a loss that reads texts which neither the data set nor a file of the recipe has."""
+    if "question" in sources and not dataset.questions(split):
+        raise HarnessError(
+            f"the loss '{loss}' reads questions, and {name}/{split} has none",
+            "train on a data set and split with questions, or choose another loss",
+        )
+    if own_kind(sources) == "text" and not dataset.captions(split):
+        raise HarnessError(
+            f"the loss '{loss}' reads captions, and {name}/{split} has none",
+            "train on a split with captions, or choose another loss",
+        )
     for source in further(sources):
+        if source == "question":
+            continue
         if source not in auxiliary and source not in dataset.sources(split):
             raise HarnessError(
                 f"the loss '{loss}' reads a {source} of every clip, and {name}/{split} has none",

@@ -36,7 +36,7 @@ from harness.models.assembly import VideoTextModel, make, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
-from harness.results.record import Metrics, Protocol, Queries, write_atomically
+from harness.results.record import Example, Metrics, Protocol, Queries, write_atomically
 
 TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 
@@ -74,7 +74,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the first worker returns; the record is made of it."""
 
     metrics: Metrics
-    queries: Queries
+    queries: Queries | None
+    evidence: dict[str, str]
+    examples: tuple[Example, ...]
     protocol: Protocol
     missing: dict[str, str]
     training: Training | None
@@ -115,6 +117,8 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     return Outcome(
         metrics=result.metrics,
         queries=result.queries,
+        evidence=result.evidence,
+        examples=result.examples,
         protocol=result.protocol,
         missing=result.missing,
         training=training,
@@ -203,7 +207,7 @@ def _train(
 
 
 def _task(plan: RunPlan, components: Registry) -> Task:
-    return make({"name": plan.task}, "tasks", components)
+    return make(plan.recipe.evaluation.task | {"name": plan.task}, "tasks", components)
 
 
 def _judge(evaluation: Evaluation, components: Registry) -> Callable[[], float | None] | None:

@@ -72,10 +72,12 @@ class Workers:
 
     def gather_features(self, features: Features) -> Features:
         """Features of all workers, rows in the order of the global batch, with gradient."""
+        features = features.without_memory()
         return features if self.world == 1 else features.map(self.gather)
 
     def gather_feature_values(self, features: Features) -> Features:
         """As :meth:`gather_features`, with the gradient of :meth:`gather_values`."""
+        features = features.without_memory()
         return features if self.world == 1 else features.map(self.gather_values)
 
     def gather_objects(self, value: Any) -> list[Any]:

@@ -15,11 +15,13 @@ from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Features, TextBatch, VideoBatch
 from harness.models.captioner import Captioner
 from harness.models.checkpoint_format import CheckpointFormat
+from harness.models.generation import GenerativeModule
 from harness.models.loss import Loss
 from harness.models.temporal import BuildContext, TemporalModule
 from harness.plan.recipe import component
 from harness.plan.schema import Recipe, Stage
 from harness.plugins import Registry, load_factory
+from harness.specs import LossSpec, Options
 
 
 class VideoTextModel(nn.Module):
@@ -36,9 +38,12 @@ class VideoTextModel(nn.Module):
         found = {t.name: t for t in (self.backbone.tokenizer, *self.temporal.tokenizers)}
         return tuple(found.values())
 
-    def encode(self, source: VideoBatch | TextBatch) -> Features:
-        """Features of clips or of texts, in at least single precision whatever the towers compute in."""
+    def encode(self, source: VideoBatch | TextBatch, memory: bool = False) -> Features:
+        """Features of clips or of texts, in at least single precision whatever the towers compute in;
+        with ``memory``, also what a generative module writes about a clip from."""
         if isinstance(source, VideoBatch):
+            if memory:
+                return self.writer.encode_with_memory(self.backbone, source).map(_at_least_float)
             return self.temporal.encode(self.backbone, source).map(_at_least_float)
         return self.temporal.encode_text(self.backbone, source).map(_at_least_float)
 
@@ -50,6 +55,16 @@ class VideoTextModel(nn.Module):
     def logit_scale(self) -> Tensor:
         """The factor between similarities and training logits."""
         return self.temporal.logit_scale(self.backbone)
+
+    @property
+    def writer(self) -> GenerativeModule:
+        """The temporal module as one that writes; a model with another one is an error."""
+        if not isinstance(self.temporal, GenerativeModule):
+            raise HarnessError(
+                f"the temporal module {type(self.temporal).__name__} writes nothing",
+                "choose a loss and a task without generation, or a generative module",
+            )
+        return self.temporal
 
 
 def build_model(
@@ -83,9 +98,20 @@ def build_loss(value: Mapping[str, Any], registry: Registry) -> Loss:
     return _make(value, "losses", Loss, registry)
 
 
+def loss_spec(stage: Stage, registry: Registry) -> LossSpec:
+    """What the loss of a stage says about itself."""
+    return registry.find("losses", stage.loss["name"])[0]
+
+
 def sources_of(stage: Stage, registry: Registry) -> tuple[str, ...]:
     """What the loss of a stage reads of a batch."""
-    return registry.find("losses", stage.loss["name"])[0].sources
+    return loss_spec(stage, registry).sources
+
+
+def stage_options(recipe: Recipe, stage: Stage | None, registry: Registry) -> Options:
+    """What a stage sets on the temporal module (None: the module as the recipe has it)."""
+    spec = registry.find("temporal modules", recipe.model.temporal["name"])[0]
+    return msgspec.convert(stage.temporal if stage else {}, spec.stage_options, strict=True)
 
 
 def build_optimizer(

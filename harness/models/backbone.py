@@ -34,12 +34,30 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
+class Vocabulary:
+    """What a model that writes has to know of token ids: there are ``size`` of them, ``start`` and
+    ``end`` enclose a text, ``decode`` gives the text of ids. ``mask`` stands for a token that is to be
+    predicted and ``pad`` for none, where a tokenizer has them."""
+
+    size: int
+    start: int
+    end: int
+    decode: Callable[[Sequence[int]], str]
+    mask: int = -1
+    pad: int = -1
+
+
+@dataclass(frozen=True)
 class Tokenizer:
-    """``encode(texts, length)`` gives tokens and mask ``[B, length]``; ``context`` is its limit."""
+    """``encode(texts, length)`` gives tokens and mask ``[B, length]``; ``context`` is its limit.
+
+    ``vocabulary`` is there where ids can be turned into text again.
+    """
 
     name: str
     context: int
     encode: Callable[[Sequence[str], int], Encoding]
+    vocabulary: Vocabulary | None = None
 
 
 class Backbone(nn.Module):

@@ -79,17 +79,20 @@ class TextBatch:
 class Batch:
     """Named sources of one training batch; row ``i`` of every source belongs to one sample.
 
-    ``video`` and ``text`` are always there; a loss may ask for more (:class:`harness.LossSpec`).
+    Which sources there are, its loss says (:class:`harness.LossSpec`). ``seeds`` holds a number for each
+    sample that depends on nothing but the run's seed, the stage, the epoch and the sample: what is drawn
+    from it is the same for any number of workers.
     """
 
     sources: Mapping[str, VideoBatch | TextBatch]
+    seeds: tuple[int, ...] = ()
 
     @property
     def clip_ids(self) -> tuple[str, ...]:
         return self.sources["video"].ids
 
     def to(self, device: torch.device) -> Batch:
-        return Batch({name: source.to(device) for name, source in self.sources.items()})
+        return Batch({name: source.to(device) for name, source in self.sources.items()}, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,14 @@ class Features:
     """What an encoder makes of a clip or a text.
 
     ``tokens`` ``[B, N, D]`` with ``mask`` bool ``[B, N]``; ``pooled`` ``[B, D]`` where the module
-    has a single vector for the whole (None where only the tokens mean something).
+    has a single vector for the whole (None where only the tokens mean something). ``memory``
+    ``[B, K, W]`` is what a generative module writes from; it stays with the worker that made it.
     """
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor | None = None
+    memory: Tensor | None = None
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
@@ -115,8 +120,11 @@ class Features:
 
     def map(self, change) -> Features:
         """Apply ``change`` to every tensor (moving, slicing, concatenating)."""
-        pooled = None if self.pooled is None else change(self.pooled)
-        return Features(change(self.tokens), change(self.mask), pooled)
+        pooled, memory = (None if t is None else change(t) for t in (self.pooled, self.memory))
+        return Features(change(self.tokens), change(self.mask), pooled, memory)
+
+    def without_memory(self) -> Features:
+        return replace(self, memory=None)
 
     def __getitem__(self, rows) -> Features:
         return self.map(lambda tensor: tensor[rows])
@@ -128,7 +136,8 @@ def concatenate(parts: list[Features]) -> Features:
     tokens = torch.cat([_pad(part.tokens, longest) for part in parts])
     mask = torch.cat([_pad(part.mask, longest) for part in parts])
     pooled = None if parts[0].pooled is None else torch.cat([part.pooled for part in parts])
-    return Features(tokens, mask, pooled)
+    memory = None if parts[0].memory is None else torch.cat([part.memory for part in parts])
+    return Features(tokens, mask, pooled, memory)
 
 
 def _pad(tensor: Tensor, length: int) -> Tensor:

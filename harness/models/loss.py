@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from harness.models.batch import Batch, Features
+from harness.models.generation import Writer
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class LossInputs:
     before the logit scale. ``positives`` bool ``[N, N]`` marks every text-clip pair that belongs
     together, so captions of one clip need not be each other's negatives. ``batch`` is this
     worker's own share of the samples, for terms that are sums over them; ``total`` adds such a
-    sum over the workers, with gradient.
+    sum over the workers, with gradient. ``writer`` predicts texts about the clips of that share, where
+    the loss's spec says that it ``generates``.
     """
 
     features: Mapping[str, Features]
@@ -29,6 +31,7 @@ class LossInputs:
     similarity: Callable[[str, str], Tensor]
     batch: Batch
     total: Callable[[Tensor], Tensor]
+    writer: Writer | None = None
 
 
 class Loss(nn.Module):

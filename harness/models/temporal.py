@@ -13,6 +13,7 @@ from torch.nn import functional
 from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Features, TextBatch, VideoBatch
 from harness.models.tower import Attention
+from harness.specs import Options
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,13 @@ class TemporalModule(nn.Module):
         """How the tower's blocks see a clip of ``frames`` frames; None: they see a frame at a time,
         with the tower's own attention. ``harness bench model`` measures what is declared here."""
         return None
+
+    def enter_stage(self, options: Options, before: Options | None, fresh: bool) -> None:  # noqa: B027
+        """A stage of training begins, or goes on where it was left (``fresh`` False).
+
+        ``options`` are those of :class:`harness.TemporalModuleSpec` for that stage, ``before`` those of
+        the stage before it. Called with the default options once training is over.
+        """
 
     def hold_in_half(self) -> None:
         """Keep in half precision what stands in for a part of the tower; heads stay as they are.

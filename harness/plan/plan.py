@@ -98,12 +98,17 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         del values["recipe"]["note"], values["recipe"]["variant"]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
+        if not values["recipe"]["evaluation"]["task"]:  # a task without options
+            del values["recipe"]["evaluation"]["task"]
         del values["recipe"]["data"]["auxiliary"]  # places, too
         values["recipe"]["data"]["options"].pop("annotations", None)  # a place; the texts are in the record
         values["pretraining"] = self.pretraining.digest if self.pretraining else ""
         values["sources"] = {stage: source.identity for stage, source in self.sources.items()}
         for stage in self.sources:  # said by the above, without a place in it
             del values["recipe"]["stages"][stage]["source"]
+        for stage in values["recipe"]["stages"].values():
+            if not stage["temporal"]:  # decides nothing
+                del stage["temporal"]
         return digest(values)
 
     @property
@@ -157,7 +162,8 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     """Resolve a request, and refuse what cannot work, before anything heavy is imported."""
     method, _ = registry.find("methods", request.method)
     dataset, _ = registry.find("datasets", request.dataset)
-    layers = lay_recipes(method, dataset)
+    request = replace(request, task=_task_of(method, request.task, registry))
+    layers = lay_recipes(method, dataset, request.task)
     lay_request(layers, request, method, dataset.name)
     recipe = recipes.resolve(layers, registry, dataset)
     if request.zero_shot:
@@ -167,18 +173,22 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
             if stage.source and stage.source.dataset != dataset.name
         }
         recipe = msgspec.structs.replace(recipe, stages=elsewhere)
-    request = replace(request, task=_task_of(method, request.task, registry))
+    recipe = recipes.with_task(recipe, request.task, layers, registry)
     return _plan(method.name, dataset, recipe, request, registry), layers
 
 
-def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None) -> Layers:
-    """The packaged recipes of a method, and those that belong to a data set, from weak to strong."""
+def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None, task: str = "") -> Layers:
+    """The packaged recipes of a method, and those that belong to a data set and to a task, from weak to
+    strong."""
     layers = Layers()
     recipes.read_layer(layers, method.recipe)
     if dataset and dataset.recipe:
         recipes.read_layer(layers, dataset.recipe)
     if dataset and dataset.name in method.recipes:
         recipes.read_layer(layers, method.recipes[dataset.name])
+    own = method.tasks.get(f"{dataset.name}/{task}" if dataset else "", method.tasks.get(task))
+    if own:
+        recipes.read_layer(layers, own)
     return layers
 
 

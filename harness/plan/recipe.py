@@ -146,9 +146,20 @@ def resolve(layers: Layers, registry: Registry, dataset: DatasetSpec | None = No
     for name, stage in resolved["stages"].items():
         if stage["source"]:
             stage["source"] = _resolve_source(stage["source"], ("stages", name, "source"), layers, registry)
+        module = registry.find("temporal modules", resolved["model"]["temporal"]["name"])[0]
+        convert(stage["temporal"], module.stage_options, ("stages", name, "temporal"), layers)
     recipe = convert(resolved, Recipe, (), layers)
     _check_sampling(recipe.data, layers)
     return recipe
+
+
+def with_task(recipe: Recipe, task: str, layers: Layers, registry: Registry) -> Recipe:
+    """The recipe with all options of its task, checked."""
+    spec, _ = registry.find("tasks", task)
+    path = ("evaluation", "task")
+    options = _copy(msgspec.to_builtins(convert(recipe.evaluation.task, spec.options, path, layers)))
+    evaluation = msgspec.structs.replace(recipe.evaluation, task=options)
+    return msgspec.structs.replace(recipe, evaluation=evaluation)
 
 
 def _check_sampling(data: Data, layers: Layers) -> None:

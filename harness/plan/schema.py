@@ -95,6 +95,7 @@ class Stage(_Section):
     # (patch projection, embeddings, the norm after them); -1: none.
     freeze_layers: Annotated[int, Meta(ge=-1)] = -1
     loss: Component = field(default_factory=lambda: {"name": "info_nce"})
+    temporal: dict[str, Any] = {}  # what the temporal module is to do otherwise in this stage
     clip_grad_norm: NotNegativeFloat = 1.0  # 0: no clipping
     max_logit_scale: Annotated[float, Meta(gt=0)] = 100.0  # the factor, not its logarithm
     # When the logit scale is brought back into that range. CLIP-ViP's fine-tuning does so before the
@@ -115,6 +116,7 @@ class Evaluation(_Section):
     tile_memory_mb: Positive = 256  # what scoring may take at once, beside features and scores
     precision: Literal["model", "bf16"] = "model"  # the model's own number type, or bf16 arithmetic
     postprocess: Component = field(default_factory=lambda: {"name": "none"})
+    task: dict[str, Any] = {}  # the task's own options
     # Which epoch of the last stage is scored: the last one, or the one with the best score (R@1 of
     # text-to-video in retrieval) on the validation or, as many published results, on the test split.
     selection: Literal["last", "val", "test"] = "last"

@@ -120,11 +120,14 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Figures by name: recalls in percent, ``MdR`` and ``MnR`` as 1-based ranks.
 
     ``contrasts`` holds further accuracies in percent, e.g. of telling a clip from its reverse.
+    ``figures`` are those of a task without ranks, as papers print them; the first one orders rows, and
+    higher is better.
     """
 
     t2v: dict[str, float] = {}
     v2t: dict[str, float] = {}
     contrasts: dict[str, float] = {}
+    figures: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         for name, value in [*self.t2v.items(), *self.v2t.items(), *self.contrasts.items()]:
@@ -133,6 +136,18 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                     raise ValueError(f"{name} is {value}, but ranks count from 1")
             elif not 0.0 <= value <= 100.0:
                 raise ValueError(f"{name} is {value}, not a percentage")
+        for name, value in self.figures.items():
+            if not 0.0 <= value < float("inf"):
+                raise ValueError(f"{name} is {value}, not a figure")
+
+
+class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was said of one clip, what was asked, if anything, and what was meant: one of the references."""
+
+    clip: str
+    asked: str = ""
+    said: str
+    meant: str
 
 
 class MissingClip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,7 +187,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     busiest worker, ``resolution`` pixels, ``text_length`` tokens, ``batch_size`` over all
     workers. A published row has no counts, no digest and a ``source``; its unknowns are None. It was
     ``read`` there or is ``recalled`` from memory, and of a row that was read ``recalled_fields`` names
-    the figures that are not from there, such as ``t2v.MdR``.
+    the figures that are not from there, such as ``t2v.MdR``. ``evidence`` holds columns of numbers,
+    separated by single spaces, from which the figures of a task without ranks follow.
     """
 
     schema: Literal[1] = 1
@@ -191,6 +207,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # outcome
     metrics: Metrics
     queries: Queries | None = None
+    evidence: dict[str, str] = {}
+    examples: tuple[Example, ...] = ()
     missing: Missing = Missing()
     train: TrainCount | None = None
     # disclosed
@@ -237,10 +255,23 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def _check_measured(self) -> None:
         """What a measured row may never lack: counts that fit the protocol, figures, identity."""
-        if self.queries is None:
-            raise ValueError("a measured row needs the counts of its queries")
         if not _HEX.fullmatch(self.recipe_digest) or self.seed is None or not self.created:
             raise ValueError("a measured row needs recipe_digest (hex), seed and created")
+        if self.metrics.figures:
+            self._check_evidence()
+        else:
+            self._check_ranks()
+
+    def _check_evidence(self) -> None:
+        if not self.evidence:
+            raise ValueError("a measured row needs the evidence of its figures")
+        for name, column in self.evidence.items():
+            if not re.fullmatch(r"\S+(?: \S+)*", column):
+                raise ValueError(f"evidence.{name} must be values separated by single spaces")
+
+    def _check_ranks(self) -> None:
+        if self.queries is None:
+            raise ValueError("a measured row needs the counts of its queries")
         asked, gallery = len(self.queries.t2v), self.queries.t2v.gallery
         if (asked, gallery) != (self.protocol.n_queries, self.protocol.n_gallery):
             raise ValueError(
