@@ -84,6 +84,7 @@ def build_model(
         frames=recipe.data.frames,
         text_length=recipe.data.text_length,
         build_backbone=lambda other: build_backbone(other, registry, load),
+        load=load,
     )
     temporal = _make(recipe.model.temporal, "temporal modules", TemporalModule, registry, context)
     return VideoTextModel(backbone, temporal)

@@ -99,6 +99,13 @@ class Backbone(nn.Module):
             "name what is trained with train.trainable instead",
         )
 
+    def forget_text(self) -> None:
+        """Drop the text tower, of a further backbone that only looks; the logit scale stays as a constant."""
+        raise HarnessError(
+            f"{self.name} cannot be a tower without text",
+            "choose another backbone; `harness list backbones` shows them",
+        )
+
     def hold_in_half(self) -> None:
         """Keep the linear maps of both towers (convolutions, attention and feed-forward weights with
         their biases, both projections) in half precision from now on, and compute in it. Norms,

@@ -21,13 +21,15 @@ class BuildContext:
     """What a temporal module may know while it is built.
 
     ``frames`` and ``text_length`` are the recipe's; ``build_backbone`` makes a further tower from
-    a recipe value such as ``{"name": "ViT-B-32"}`` for a module that needs more than one.
+    a recipe value such as ``{"name": "ViT-B-32"}`` for a module that needs more than one. With ``load``
+    False weights stay random: a finished model is about to fill them.
     """
 
     backbone: Backbone
     frames: int
     text_length: int
     build_backbone: Callable[[Mapping[str, Any]], Backbone]
+    load: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class TemporalModule(nn.Module):
         with the tower's own attention. ``harness bench model`` measures what is declared here."""
         return None
 
-    def enter_stage(self, options: Options, before: Options | None, fresh: bool) -> None:  # noqa: B027
+    def enter_stage(self, options: Options, before: Options | None, fresh: bool) -> None:
         """A stage of training begins, or goes on where it was left (``fresh`` False).
 
         ``options`` are those of :class:`harness.TemporalModuleSpec` for that stage, ``before`` those of

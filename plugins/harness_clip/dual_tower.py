@@ -105,6 +105,16 @@ class DualTower(Backbone):
             return 1 + int(layer[1])
         return None if any(part in name for part in _BEHIND) else 0
 
+    def forget_text(self) -> None:
+        """Leaves ``clip.visual``."""
+        for name, _ in list(self.clip.named_children()):
+            if name != "visual":
+                delattr(self.clip, name)
+        scale = self.clip.logit_scale.detach()
+        for name in [name for name, _ in self.clip.named_parameters(recurse=False)]:
+            delattr(self.clip, name)
+        self.clip.register_buffer("logit_scale", scale, persistent=False)
+
     def hold_in_half(self) -> None:
         """As OpenAI's ``convert_weights``; only towers of CLIP's own kind can be run like that."""
         half.hold(self.clip, self.name)

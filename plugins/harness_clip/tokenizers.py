@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness import HarnessError, lazy
-from harness.models import Encoding, Tokenizer
+from harness.models import Encoding, Tokenizer, Vocabulary
 
 #: Every tower with OpenAI's byte-pair vocabulary shares this name, and so its encodings.
 CLIP_BPE = "clip-bpe"
@@ -58,7 +58,7 @@ class _HubTokenizer:
 
 def clip_bpe(context: int = 77) -> Tokenizer:
     """CLIP's tokenizer for a text tower of ``context`` positions; needs no network."""
-    return Tokenizer(CLIP_BPE, context, _ClipBpe(context))
+    return Tokenizer(CLIP_BPE, context, _ClipBpe(context), Vocabulary(END + 1, START, END, clip_text))
 
 
 def clip_text(ids: Sequence[int]) -> str:

@@ -488,7 +488,14 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "data.resize": "tensor",
     }
     # One option stands for all of its component; a section that grows has to be added above.
-    components = ("model.backbone.", "model.temporal.", "train.temporal", "train.optimizer.", "train.loss.", "evaluation.task")
+    components = (
+        "model.backbone.",
+        "model.temporal.",
+        "train.temporal",
+        "train.optimizer.",
+        "train.loss.",
+        "evaluation.task",
+    )
     paths = {path.replace("stages.finetune.", "train.") for path in lab.origins()}
     unchanged = {path for path in paths if not path.startswith((*changes, *components))}
     # What decides nothing; files, whose content counts.

@@ -1,0 +1,1 @@
+"""VLAB (He et al., IEEE Transactions on Multimedia 2025): video adapters, feature blending, three tasks."""
