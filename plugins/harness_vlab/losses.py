@@ -99,9 +99,7 @@ def word_loss(logits: Tensor, meant: Tensor, total: Callable[[Tensor], Tensor]) 
     return total(summed) / total(summed.new_tensor(float(len(meant))))
 
 
-def answer_loss(
-    logits: Tensor, tokens: Tensor, chosen: Tensor, total: Callable[[Tensor], Tensor]
-) -> Tensor:
+def answer_loss(logits: Tensor, tokens: Tensor, chosen: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
     """The mean over each answer's chosen places, and then over the answers; ``tokens`` and ``chosen``
     are ``[B, L]``."""
     each = functional.cross_entropy(logits, tokens[chosen], reduction="none")

@@ -124,7 +124,7 @@ def test_a_model_has_the_recorded_losses_and_gradients(path: Path):
     assert of_backbone and of_module
     for part, wanted in ((backbone, of_backbone), (module, of_module)):
         grads = {name: p.grad for name, p in part.named_parameters() if p.grad is not None}
-        assert wanted.keys() == grads.keys()
+        assert wanted.keys() <= grads.keys()
         for name, grad in wanted.items():
             same(grads[name], grad)
 

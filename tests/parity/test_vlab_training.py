@@ -150,4 +150,3 @@ def _named(values: dict[str, Any]) -> dict[str, Any]:
 
 def _names(names: list[str]) -> set[str]:
     return set(_named(dict.fromkeys(names)))
-

@@ -10,14 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden import area, read_json
+
+from tests.parity.golden import area, read_json
 
 FOLDER = area("vlab")
 
 #: Kind of JSON file to the keys that give it away.
 KINDS: dict[str, set[str]] = {
     "captions": {"tokenized_references", "corpus"},
+    "losses": {"logit_scale", "max_logit_scale", "labels"},
+    "masking": {"mask_id", "allowed", "prompt"},
+    "beam": {"max_len", "cases", "cls_id"},
 }
+
+#: What each case of a file of stages has.
+_STAGES = {"config", "parameters", "stages"}
 
 
 @cache
@@ -28,6 +35,8 @@ def listing() -> dict[str, list[Path]]:
         content = read_json(path)
         keys = content.keys() if isinstance(content, dict) else set()
         kinds = [kind for kind, wanted in KINDS.items() if wanted <= keys]
+        if keys and all(isinstance(v, dict) and v.keys() >= _STAGES for v in content.values()):
+            kinds = ["stages"]  # a case by name
         found.setdefault(kinds[0] if len(kinds) == 1 else "unknown", []).append(path)
     return found
 
