@@ -3,7 +3,8 @@
 ``jsonl``: a line ``{"clip_id": id, "text": text or list of texts}`` for each clip, as the loader of
 CLIP-ViP wants it, with the number of pictures as ``num_frame`` where the clip is a folder of them.
 ``json``: one object ``{file name: [texts]}``, as that of mmaction2 does. Paragraphs
-are written joined, as one text. Which part of a file belongs to a clip cannot be said in either.
+are written joined, as one text. Which part of a file belongs to a clip cannot be said in either, nor can
+a question: a split of questions alone is left out.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Converted:
 
 
 def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
-    """Writes every split whose annotation files are there, each under the name that is usual for it.
+    """Writes every split of captions whose files are there, each under the name that is usual for it.
 
     Raises HarnessError, before anything is written, where one of the files is there already.
     """
@@ -56,7 +57,8 @@ def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
                 "the data set has to name them apart",
             )
         try:
-            texts[path] = split, list(_items(dataset, split))
+            if dataset.captions(split) or not dataset.questions(split):
+                texts[path] = split, list(_items(dataset, split))
         except HarnessError as error:
             unreadable[split] = str(error)
     for path in texts:
