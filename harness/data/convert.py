@@ -44,7 +44,8 @@ class Converted:
 def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
     """Writes every split of captions whose files are there, each under the name that is usual for it.
 
-    Raises HarnessError, before anything is written, where one of the files is there already.
+    Raises HarnessError, before anything is written, where one of the files is there already, and where
+    there is nothing to write.
     """
     write = FORMS[form]
     texts: dict[Path, tuple[str, list[_Item]]] = {}
@@ -61,6 +62,11 @@ def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
                 texts[path] = split, list(_items(dataset, split))
         except HarnessError as error:
             unreadable[split] = str(error)
+    if not texts and not unreadable:
+        raise HarnessError(
+            f"none of its splits has captions: {', '.join(dataset.splits())}",
+            "neither form can hold questions; use the files as they are",
+        )
     for path in texts:
         if path.exists():
             raise HarnessError(

@@ -59,7 +59,7 @@ def _protocols(found: Inspection) -> str:
         ]
         for name, p in found.protocols.items()
     ]
-    return _table(rows, "protocol", "train", "test", "texts", "clips", "texts hash", "result")
+    return _table(rows, "protocol", "train", "test", "queries", "clips", "texts hash", "result")
 
 
 def _count(found: int, expected: int) -> str:
