@@ -25,12 +25,13 @@ def harness_datasets() -> list[DatasetSpec]:
             protocols=(
                 ProtocolSpec(
                     name="frameqa",
-                    summary="13691 questions, after training on 39392; no validation split",
+                    summary="13691 questions about 7132 GIFs, after training on 39392; no validation split",
                     train="frameqa-train",
                     test="frameqa-test",
                     tasks=("video_qa",),
                     query_unit="question",
                     n_queries=13691,
+                    n_gallery=7132,
                 ),
             ),
         )

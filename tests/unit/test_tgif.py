@@ -11,7 +11,7 @@ from PIL import Image
 
 from harness.data import AnnotatedOptions
 from harness.data.inspection import inspect
-from harness.data.video import probe, read_frames, read_frames_sequential
+from harness.data.video import DamagedClip, probe, read_frames, read_frames_sequential
 from harness_tgif.dataset import build
 from harness_tgif.plugin import harness_datasets
 from harness_tgif.sample import write_sample
@@ -68,7 +68,9 @@ def test_a_sample_is_sound_but_for_its_size(tmp_path):
     data, (spec,) = build(AnnotatedOptions(), tmp_path), harness_datasets()
     found = inspect(data, data.splits(), spec.protocols, decode=True, threads=1, progress=lambda *_: None)
     judged = found.protocols["frameqa"]
-    assert found.sound and not found.overlaps and not any(s.missing for s in found.splits.values())
+    assert judged.incomplete == "8 of 7132 clips (7124 not in the annotation files)" and not judged.problems
+    assert not found.overlaps
+    assert not any(split.missing or split.damaged for split in found.splits.values())
     assert (judged.queries, judged.expected_queries, judged.usable) == (24, 13691, 8)
     assert {q.kind for q in data.questions("frameqa-test")} == {"colour", "object"}
     with (tmp_path / "Test_frameqa_question.csv").open(newline="") as file:
@@ -117,3 +119,45 @@ def test_a_gif_that_changes_in_part_is_shown_whole(tmp_path):
     first.save(tmp_path / "part.gif", save_all=True, append_images=others, duration=100)
     decoded = read_frames(tmp_path / "part.gif", lambda info: np.arange(info.frames))
     assert np.array_equal(np.stack(decoded.frames), frames)
+
+
+def _damaged(content: bytes, tmp_path: Path) -> str:
+    """The reason for which a GIF of this content is refused; empty where it is read."""
+    (tmp_path / "other.gif").write_bytes(content)
+    reasons = set()
+    for read in (read_frames, read_frames_sequential):
+        try:
+            read(tmp_path / "other.gif", lambda info: np.arange(info.frames))
+            reasons.add("")
+        except DamagedClip as error:
+            reasons.add(error.reason)
+    (reason,) = reasons
+    return reason
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory) -> bytes:
+    """A GIF of six frames that each have blocks of their own."""
+    random = np.random.default_rng(0)
+    first, *others = (Image.fromarray(random.integers(0, 255, (24, 32, 3), np.uint8)) for _ in range(6))
+    path = tmp_path_factory.mktemp("noisy") / "noisy.gif"
+    first.save(path, save_all=True, append_images=others, duration=100)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.99])
+def test_a_gif_that_was_cut_off_is_damaged(noisy, tmp_path, share):
+    """A download that broke off is told, and not taken for a shorter clip."""
+    assert not _damaged(noisy, tmp_path)
+    assert "cut off" in _damaged(noisy[: int(share * len(noisy))], tmp_path)
+
+
+def test_a_gif_with_a_broken_chain_of_blocks_is_damaged(noisy, tmp_path):
+    """Where a block's length was overwritten the rest cannot be found, and is not left out."""
+    middle = len(noisy) // 2
+    assert _damaged(noisy[:middle] + b"\xff" * 40 + noisy[middle + 40 :], tmp_path)
+
+
+def test_what_does_no_harm_to_a_gif_is_let_pass(noisy, tmp_path):
+    """The last byte may be missing, and something may follow it."""
+    assert not _damaged(noisy[:-1], tmp_path) and not _damaged(noisy + b"\0more", tmp_path)
