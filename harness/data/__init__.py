@@ -12,10 +12,12 @@ from harness.data.dataset import (
     Question,
     SplitReport,
 )
+from harness.data.questions import Asked, read_pairs
 
 __all__ = [
     "AnnotatedDataset",
     "AnnotatedOptions",
+    "Asked",
     "Caption",
     "Clip",
     "Contrast",
@@ -30,6 +32,7 @@ __all__ = [
     "paragraph",
     "read_captions",
     "read_names",
+    "read_pairs",
     "routes",
     "write_captions",
 ]

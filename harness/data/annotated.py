@@ -18,8 +18,9 @@ from harness.data import annotations
 from harness.data.annotations import AnnotationFile, Row
 from harness.data.annotations.pickled import load_numbers
 from harness.data.convert import FORMS
-from harness.data.dataset import Caption, Clip, DataReport, Dataset, SplitReport
+from harness.data.dataset import Caption, Clip, DataReport, Dataset, Question, SplitReport
 from harness.data.files import Tree, scan, stem_of
+from harness.data.questions import Asked, QuestionFile, read_questions
 from harness.errors import HarnessError
 from harness.specs import Options
 
@@ -70,18 +71,20 @@ class Split:
 
     ``paragraph`` joins all texts of a video, in the order of the file, to one. ``without`` are
     videos that do not belong to the split though its files name them. ``written`` maps a form of
-    :mod:`harness.data.convert` to the file name that other code expects.
+    :mod:`harness.data.convert` to the file name that other code expects. With ``questions`` its texts
+    are files of questions (:mod:`harness.data.questions`), and it has no captions.
     """
 
     routes: tuple[Route, ...]
     paragraph: bool = False
     without: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=dict)
+    questions: bool = False
 
 
 @dataclass(frozen=True)
 class _Contents:
-    """A split as its files have it: clips in order, texts by clip."""
+    """A split as its files have it: clips in order, texts by clip, questions in the order of the file."""
 
     clips: tuple[str, ...]
     texts: Mapping[str, list[str]]
@@ -89,25 +92,30 @@ class _Contents:
     silent: tuple[str, ...]
     unlisted: tuple[str, ...]
     notes: tuple[str, ...]
+    questions: tuple[Question, ...] = ()
 
 
 class AnnotatedDataset(Dataset):
     """Clips and captions of the given splits under a data root.
 
     Annotation files are read when a split first needs them. ``title`` names the data set in
-    messages. A subclass may say how ids are made of the names in files (:meth:`id_of`), under which
-    stems a clip's file may lie (:meth:`stems_of`), and which part of a file belongs to a clip
-    (:meth:`window_of`).
+    messages. A subclass may say how ids are made of the names in files (:meth:`id_of`,
+    :meth:`id_of_number`), under which stems a clip's file may lie (:meth:`stems_of`), which part of a
+    file belongs to a clip (:meth:`window_of`), and of what kind a question is (:meth:`kind_of`).
     """
 
     def __init__(
         self, title: str, splits: Mapping[str, Split], options: AnnotatedOptions, root: Path
     ) -> None:
         self.title, self._splits = title, splits
-        self._routes = {name: (*split.routes, *self._converted(name)) for name, split in splits.items()}
+        self._routes = {
+            name: split.routes if split.questions else (*split.routes, *self._converted(name))
+            for name, split in splits.items()
+        }
         self.tree: Tree = scan(root)
         self._source = scan(Path(options.annotations).expanduser()) if options.annotations else self.tree
         self._files: dict[Path, AnnotationFile] = {}
+        self._question_files: dict[Path, QuestionFile] = {}
         self._contents = lru_cache(maxsize=None)(self._read_split)
         if not self.splits():
             raise HarnessError(
@@ -119,6 +127,14 @@ class AnnotatedDataset(Dataset):
     def id_of(self, name: str) -> str:
         """The clip id that a video's name in an annotation file stands for."""
         return stem_of(name)
+
+    def id_of_number(self, number: int) -> str:
+        """The clip id of a video that a file of questions calls by its number."""
+        return str(number)
+
+    def kind_of(self, asked: Asked) -> str:
+        """How the data set sorts a question; as its file does, unless a subclass says otherwise."""
+        return asked.kind
 
     def stems_of(self, clip_id: str) -> Sequence[str]:
         """Under which stems the clip's file may lie, the most likely first."""
@@ -161,19 +177,30 @@ class AnnotatedDataset(Dataset):
             for number, text in enumerate(contents.texts[name])
         ]
 
+    def questions(self, split: str) -> Sequence[Question]:
+        """All questions of a split, in the order of its files; none of a split of captions.
+
+        An id is that of the clip and the question's place among the clip's own.
+        """
+        return self._contents(split).questions
+
+    def annotation(self, name: str) -> Path | None:
+        """The annotation file of that name, for a subclass that reads one of its own."""
+        return self._find(name)
+
     def written_as(self, split: str, form: str) -> str:
         """The file name under which other code expects this split."""
         return self._splits[split].written.get(form, "") or f"{self.title}_{split}.{form}"
 
     def _converted(self, split: str) -> Iterator[Route]:
-        """Whatever is written can be read again."""
+        """Whatever is written can be read again; questions are not written."""
         for form in FORMS:
             yield Route((self.written_as(split, form),))
 
     def report(self, split: str) -> SplitReport:
         """Counts of a split, with what its list and its captions do not have in common."""
         report, contents = super().report(split), self._contents(split)
-        return SplitReport(report.clips, report.captions, report.missing, contents.silent, contents.unlisted)
+        return replace(report, silent=contents.silent, unlisted=contents.unlisted)
 
     def check(self, splits: Sequence[str]) -> DataReport:
         """Counts of all splits, and notes on blank texts and on files of one name or stem.
@@ -228,6 +255,8 @@ class AnnotatedDataset(Dataset):
                 f"no annotation files of {self.title}/{name} in {self._source.root}: looked for {wanted}",
                 "add one of these sets of files, or name their folder with --annotations",
             )
+        if split.questions:
+            return self._asked(name, split, route)
         files = [self._file(pattern) for pattern in route.texts]
         rows = [row for file in files for row in file.rows]
         listed = self._listed(route, rows)
@@ -245,6 +274,43 @@ class AnnotatedDataset(Dataset):
             unlisted=tuple(clip for clip in contents.unlisted if clip not in split.without),
             notes=(note,) if blank else (),
         )
+
+    def _asked(self, name: str, split: Split, route: Route) -> _Contents:
+        """The questions about the clips of a list or, without one, about all that the file names."""
+        found = [
+            (self._asked_about(asked), asked) for file in route.texts for asked in self._question_rows(file)
+        ]
+        listed = self._listed(route, ()) if route.ids else [clip for clip, _ in found]
+        numbers = dict.fromkeys((clip for clip in listed if clip not in split.without), 0)
+        questions, unlisted = [], {}
+        for clip, asked in found:
+            if clip not in numbers:
+                unlisted[clip] = None
+                continue
+            kind, place = self.kind_of(asked), numbers[clip]
+            questions.append(Question(f"{clip}?{place}", clip, asked.text, asked.answer, kind))
+            numbers[clip] += 1
+        contents = _Contents(
+            clips=tuple(clip for clip, count in numbers.items() if count),
+            texts={clip: [] for clip in numbers},
+            durations={},
+            silent=tuple(clip for clip, count in numbers.items() if not count),
+            unlisted=tuple(unlisted) if route.ids else (),
+            notes=(),
+            questions=tuple(questions),
+        )
+        self._refuse_strangers(name, route, contents)
+        return contents
+
+    def _asked_about(self, asked: Asked) -> str:
+        return self.id_of_number(asked.video) if isinstance(asked.video, int) else self.id_of(asked.video)
+
+    def _question_rows(self, pattern: str) -> tuple[Asked, ...]:
+        path = self._find(pattern)
+        assert path is not None, "a route is taken only when its files are there"
+        if path not in self._question_files:
+            self._question_files[path] = read_questions(path)
+        return self._question_files[path].rows
 
     def _listed(self, route: Route, rows: Sequence[Row]) -> list[str]:
         """The ids of a split, each once, in order."""
@@ -300,7 +366,7 @@ class AnnotatedDataset(Dataset):
     def _refuse_strangers(self, split: str, route: Route, contents: _Contents) -> None:
         """A list and captions of different halves of a data set would quietly make a small split."""
         listed, silent = len(contents.clips) + len(contents.silent), len(contents.silent)
-        path = self._file(route.texts[0]).path
+        path = self._find(route.texts[0])
         if not listed:
             states = f": nothing in it states the split {' or '.join(route.stated)}" if route.stated else ""
             raise HarnessError(
@@ -309,7 +375,7 @@ class AnnotatedDataset(Dataset):
             )
         if silent > min(max(_SILENT_FEW, _SILENT_SHARE * listed), _SILENT_MOST * listed):
             raise HarnessError(
-                f"{path} has no text for {silent} of the {listed} clips of {self.title}/{split}, "
+                f"{path} has no {'question' if self._splits[split].questions else 'text'} for {silent} of the {listed} clips of {self.title}/{split}, "
                 f"such as {', '.join(contents.silent[:3])}",
                 "use the file with the texts of all videos of the split's list",
             )

@@ -3,7 +3,8 @@
 ``jsonl``: a line ``{"clip_id": id, "text": text or list of texts}`` for each clip, as the loader of
 CLIP-ViP wants it, with the number of pictures as ``num_frame`` where the clip is a folder of them.
 ``json``: one object ``{file name: [texts]}``, as that of mmaction2 does. Paragraphs
-are written joined, as one text. Which part of a file belongs to a clip cannot be said in either.
+are written joined, as one text. Which part of a file belongs to a clip cannot be said in either, nor can
+a question: a split of questions alone is left out.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ class Converted:
 
 
 def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
-    """Writes every split whose annotation files are there, each under the name that is usual for it.
+    """Writes every split of captions whose files are there, each under the name that is usual for it.
 
-    Raises HarnessError, before anything is written, where one of the files is there already.
+    Raises HarnessError, before anything is written, where one of the files is there already, and where
+    there is nothing to write.
     """
     write = FORMS[form]
     texts: dict[Path, tuple[str, list[_Item]]] = {}
@@ -56,9 +58,15 @@ def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
                 "the data set has to name them apart",
             )
         try:
-            texts[path] = split, list(_items(dataset, split))
+            if dataset.captions(split) or not dataset.questions(split):
+                texts[path] = split, list(_items(dataset, split))
         except HarnessError as error:
             unreadable[split] = str(error)
+    if not texts and not unreadable:
+        raise HarnessError(
+            f"none of its splits has captions: {', '.join(dataset.splits())}",
+            "neither form can hold questions; use the files as they are",
+        )
     for path in texts:
         if path.exists():
             raise HarnessError(

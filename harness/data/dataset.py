@@ -73,6 +73,7 @@ class SplitReport:
     missing: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    questions: int = 0
 
     @property
     def found(self) -> int:
@@ -136,4 +137,6 @@ class Dataset(ABC):
         """One split's part of :meth:`check`."""
         clips = self.clips(split)
         missing = tuple(clip.id for clip in clips if clip.path is None)
-        return SplitReport(len(clips), len(self.captions(split)), missing)
+        return SplitReport(
+            len(clips), len(self.captions(split)), missing, questions=len(self.questions(split))
+        )

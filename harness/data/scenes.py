@@ -89,7 +89,8 @@ _MOTIONS: dict[str, _Motion] = {
     ),
 }
 
-_TEXTURES = ("striped", "checked", "dotted", "cloudy")
+#: What a background is like, and what can be seen on it.
+_TEXTURES = {"striped": "stripes", "checked": "squares", "dotted": "dots", "cloudy": "clouds"}
 
 # As many as share no factor with the number of phrases: taken in turn, both run through all pairs.
 _FORMS = (
@@ -135,6 +136,15 @@ class Scene:
             for number in range(len(_FORMS) * len(motions))
         ]
 
+    def questions(self, act: int = 0) -> list[tuple[str, str, str]]:
+        """(question, answer of one word, ``colour`` or ``object``): three about one act."""
+        what = self.acts[act]
+        return [
+            (f"what is the colour of the {what.shape}", what.colour, "colour"),
+            (f"what is the {what.colour} thing", what.shape, "object"),
+            (f"what is on the wall behind the {what.shape}", _TEXTURES[self.texture], "object"),
+        ]
+
 
 def invent(seed: str, acts: Sequence[int]) -> list[Scene]:
     """One scene for each entry of ``acts``, with as many acts; no act comes twice in the list."""
@@ -143,7 +153,9 @@ def invent(seed: str, acts: Sequence[int]) -> list[Scene]:
     assert sum(acts) <= len(possible), "there are not so many different acts"
     rng.shuffle(possible)
     return [
-        Scene(tuple(possible.pop() for _ in range(count)), rng.choice(_TEXTURES), rng.choice(list(_TINTS)))
+        Scene(
+            tuple(possible.pop() for _ in range(count)), rng.choice(list(_TEXTURES)), rng.choice(list(_TINTS))
+        )
         for count in acts
     ]
 

@@ -10,7 +10,7 @@ HARNESS_API = (1, 1)
 
 @hookimpl
 def harness_datasets() -> list[DatasetSpec]:
-    """The three test sets of the literature, each with its own training split.
+    """The three test sets of retrieval, each with its own training split; captions and questions.
 
     A leaderboard keeps training splits apart, so 1k-A with train-7k is the same protocol. Only 1k-A
     states a hash: of the full captions there are two versions about, one with corrected spelling.
@@ -18,7 +18,7 @@ def harness_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="msrvtt",
-            summary="MSR-VTT: 10 000 web clips of 10 to 32 s, 20 sentences each",
+            summary="MSR-VTT: 10 000 web clips of 10 to 32 s, 20 sentences each, and questions",
             factory="harness_msrvtt.dataset:build",
             aliases=("msr-vtt", "MSRVTT", "MSR-VTT"),
             options=AnnotatedOptions,
@@ -51,6 +51,28 @@ def harness_datasets() -> list[DatasetSpec]:
                     test="test-1k-B",
                     n_queries=1000,
                     n_gallery=1000,
+                ),
+                ProtocolSpec(
+                    name="captioning",
+                    summary="the original split: 2990 clips, each described and compared with its 20 sentences",
+                    train="train-full",
+                    test="test-full",
+                    val="val-full",
+                    tasks=("captioning",),
+                    query_unit="clip",
+                    n_queries=2990,
+                    n_gallery=2990,
+                ),
+                ProtocolSpec(
+                    name="qa",
+                    summary="MSRVTT-QA: 72821 questions about the full test set; or data.train_split=qa-train+val",
+                    train="qa-train",
+                    test="qa-test",
+                    val="qa-val",
+                    tasks=("video_qa",),
+                    query_unit="question",
+                    n_queries=72821,
+                    n_gallery=2990,
                 ),
             ),
         )

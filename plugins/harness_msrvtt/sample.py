@@ -1,4 +1,4 @@
-"""A miniature of MSR-VTT as its owner gave it out, with the lists that retrieval adds to it."""
+"""A miniature of MSR-VTT as its owner gave it out, with the lists that retrieval adds to it, and questions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _FIRST = {"train": 0, "validate": 6513, "test": 7010}
 
 
 def write_sample(folder: Path) -> None:
-    """Fill ``folder`` with 32 clips and the owner's two JSON files, the 7k, 9k and 1k-A lists."""
+    """Fill ``folder`` with 32 clips and the owner's two JSON files, the 7k, 9k and 1k-A lists,
+    and the three files of questions."""
     counts = {"train": _TRAIN, "validate": _VAL, "test": _TEST}
     videos = [
         {"video_id": f"video{_FIRST[split] + number}", "split": split}
@@ -41,6 +42,7 @@ def write_sample(folder: Path) -> None:
     _write_json(folder / "train_val_videodatainfo.json", videos[: _TRAIN + _VAL], scenes)
     _write_json(folder / "test_videodatainfo.json", videos[_TRAIN + _VAL :], scenes)
     _write_lists(folder, [video["video_id"] for video in videos], scenes)
+    _write_questions(folder, videos, scenes)
 
 
 def _write_json(path: Path, videos: Sequence[dict], scenes: dict[str, Scene]) -> None:
@@ -72,6 +74,27 @@ def _write_lists(folder: Path, names: Sequence[str], scenes: dict[str, Scene]) -
         for key, name in enumerate(mixed)
     ]
     _write_csv(folder / "MSRVTT_JSFUSION_test.csv", [header, *rows])
+
+
+def _write_questions(folder: Path, videos: Sequence[dict], scenes: dict[str, Scene]) -> None:
+    number = 0
+    for split, name in (("train", "train"), ("validate", "val"), ("test", "test")):
+        rows = []
+        for video in videos:
+            if video["split"] != split:
+                continue
+            for question, answer, _ in scenes[video["video_id"]].questions():
+                rows.append(
+                    {
+                        "answer": answer,
+                        "category_id": video["category"],
+                        "id": number,
+                        "question": f"{question}?",
+                        "video_id": video["id"],
+                    }
+                )
+                number += 1
+        (folder / f"{name}_qa.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
 def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:

@@ -10,11 +10,14 @@ HARNESS_API = (1, 1)
 
 @hookimpl
 def harness_datasets() -> list[DatasetSpec]:
-    """One split, in use since collaborative-experts; the lists state it."""
+    """One split for retrieval and captions, in use since collaborative-experts; another for questions.
+
+    How many clips the test questions are about is not stated by their owner.
+    """
     return [
         DatasetSpec(
             name="msvd",
-            summary="MSVD: 1970 web clips of about 10 s, about 41 sentences each",
+            summary="MSVD: 1970 web clips of about 10 s, about 41 sentences each, and questions",
             factory="harness_msvd.dataset:build",
             aliases=("MSVD",),
             options=AnnotatedOptions,
@@ -30,6 +33,27 @@ def harness_datasets() -> list[DatasetSpec]:
                     val="val",
                     n_queries=27763,
                     n_gallery=670,
+                ),
+                ProtocolSpec(
+                    name="captioning",
+                    summary="670 clips, each described and compared with all its sentences",
+                    train="train",
+                    test="test",
+                    val="val",
+                    tasks=("captioning",),
+                    query_unit="clip",
+                    n_queries=670,
+                    n_gallery=670,
+                ),
+                ProtocolSpec(
+                    name="qa",
+                    summary="MSVD-QA: 13157 questions; or data.train_split=qa-train+val",
+                    train="qa-train",
+                    test="qa-test",
+                    val="qa-val",
+                    tasks=("video_qa",),
+                    query_unit="question",
+                    n_queries=13157,
                 ),
             ),
         )

@@ -1,4 +1,4 @@
-"""The data set itself: which clips there are, their captions, and the making of their files."""
+"""The data set itself: its clips, captions and questions, and the making of its files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from harness import HarnessError
-from harness.data import Caption, Clip, Contrast, Dataset, Progress
+from harness.data import Caption, Clip, Contrast, Dataset, Progress, Question
 from harness_shapes.captions import canonical, of_one_frame, pick
 from harness_shapes.encode import encode_mp4
 from harness_shapes.options import ShapesOptions, fingerprint
+from harness_shapes.questions import ask
 from harness_shapes.render import render
 from harness_shapes.scenes import COMBINATIONS, FPS, Combination
 
@@ -76,6 +77,15 @@ class ShapesDataset(Dataset):
             text = canonical(what) if split == "test" else pick(what, self._rng(split, i, _WORDS))
             captions.append(Caption(f"{_name(split, i)}-text", _name(split, i), text))
         return captions
+
+    def questions(self, split: str) -> Sequence[Question]:
+        """Three for each clip: of its colour, its shape and its motion."""
+        names = ((_name(split, i), _combination(i)) for i in range(self._count(split)))
+        return [
+            Question(f"{name}-{asked.kind}", name, asked.text, asked.answer, asked.kind)
+            for name, what in names
+            for asked in ask(what)
+        ]
 
     def contrasts(self, split: str) -> Mapping[str, Sequence[Contrast]]:
         """``reversed_twin`` of test: each text with its clip and that of the reversed motion."""

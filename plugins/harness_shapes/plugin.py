@@ -10,7 +10,7 @@ HARNESS_API = (1, 1)
 
 @hookimpl
 def harness_datasets() -> list[DatasetSpec]:
-    """One generated data set with one protocol: 192 captions against 192 clips."""
+    """One generated data set; retrieval, captioning and question answering share its 192 test clips."""
     return [
         DatasetSpec(
             name="shapes",
@@ -28,6 +28,26 @@ def harness_datasets() -> list[DatasetSpec]:
                     train="train",
                     test="test",
                     n_queries=192,
+                    n_gallery=192,
+                ),
+                ProtocolSpec(
+                    name="captions-192",
+                    summary="each colour, shape and motion once, to be described in the test's fixed sentence",
+                    train="train",
+                    test="test",
+                    tasks=("captioning",),
+                    query_unit="clip",
+                    n_queries=192,
+                    n_gallery=192,
+                ),
+                ProtocolSpec(
+                    name="questions-576",
+                    summary="the colour, the shape and the motion of each test clip",
+                    train="train",
+                    test="test",
+                    tasks=("video_qa",),
+                    query_unit="question",
+                    n_queries=576,
                     n_gallery=192,
                 ),
             ),

@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from harness import HarnessError
-from harness.data import Caption, Clip, Dataset
+from harness.data import Caption, Clip, Dataset, Question
 from harness.data.convert import FORMS, convert
 from harness.plan.opening import open_named
 from harness.plugins import load_factory, registry
 from harness.results.digest import texts_hash
 from tests.support.msrvtt_tree import make_tree
 
-SAMPLED = [spec.name for spec, _ in registry().specs("datasets") if spec.sample]
+#: With a sample that has captions.
+SAMPLED = [
+    spec.name
+    for spec, _ in registry().specs("datasets")
+    if spec.sample and any(protocol.query_unit != "question" for protocol in spec.protocols)
+]
 
 
 class Given(Dataset):
@@ -59,14 +64,17 @@ def identity(dataset: Dataset, split: str) -> tuple[list[str], str]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", SAMPLED)
 def test_a_data_set_reads_its_converted_files(sample, tmp_path, name, form):
-    """From the written files alone, every split has the same clips in the same order, and the same texts."""
+    """From the written files alone, every split of captions has the same clips in the same order, and the
+    same texts; splits of questions alone are not written."""
     original = open_named(name, registry(), data_root=str(sample(name))).dataset
     done = convert(original, form, tmp_path / "out")
-    assert not done.unreadable and [file.split for file in done.files] == list(original.splits())
+    described = [split for split in original.splits() if original.captions(split)]
+    assert all(split in described or original.questions(split) for split in original.splits())
+    assert not done.unreadable and [file.split for file in done.files] == described
     again = open_named(
         name, registry(), data_root=str(sample(name)), annotations=str(tmp_path / "out")
     ).dataset
-    assert set(again.splits()) == set(original.splits())
+    assert set(again.splits()) == set(described)
     for file in done.files:
         assert identity(again, file.split) == identity(original, file.split)
         clips, captions = again.clips(file.split), again.captions(file.split)
@@ -141,6 +149,21 @@ def test_a_split_of_no_use_is_told(tmp_path):
     done = convert(Broken({"train": {"a": ["x"]}, "test": {"b": ["y"]}}), "jsonl", tmp_path)
     assert done.unreadable == {"train": "train.csv, line 3: no name"}
     assert [file.path.name for file in done.files] == ["test.jsonl"]
+
+
+def test_a_data_set_of_questions_alone_is_refused(tmp_path):
+    """Where no split has a caption nothing is written, and the error names the splits."""
+
+    class Asking(Given):
+        def captions(self, split, source="text"):
+            return ()
+
+        def questions(self, split):
+            return [Question(f"{name}?0", name, "what?", "x") for name in self.given[split]]
+
+    with pytest.raises(HarnessError, match="none of its splits has captions: train, test"):
+        convert(Asking({"train": {"a": []}, "test": {"b": []}}), "json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):

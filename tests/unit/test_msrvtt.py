@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import pickle
 import shutil
@@ -12,10 +13,11 @@ import av
 import pytest
 
 from harness import HarnessError
-from harness.data import AnnotatedOptions
+from harness.data import AnnotatedOptions, Question
 from harness.results.digest import texts_hash
 from harness_msrvtt.dataset import build
 from harness_msrvtt.plugin import harness_datasets
+from tests.support.annotated import put
 from tests.support.msrvtt_tree import MsrvttTree, make_tree
 from tests.support.published import published
 
@@ -265,6 +267,93 @@ def test_tree_holds_real_and_broken_videos(made):
 @pytest.fixture
 def real(tmp_path):
     return open_at(tmp_path, str(published("msrvtt")))
+
+
+#: (number of the video, question, answer)
+ASKED = [(6513, "what is played?", "music"), (6514, "who cooks?", "man"), (6513, "how many sing?", "two")]
+
+
+def _qa_owner(split: str) -> dict[str, list[dict]]:
+    rows = [
+        {"answer": a, "category_id": 1, "id": i, "question": q, "video_id": v}
+        for i, (v, q, a) in enumerate(ASKED)
+    ]
+    return {f"{split}_qa.json": rows}
+
+
+def _qa_clipbert(split: str) -> dict[str, list[dict]]:
+    rows = [
+        {"answer": a, "question": q, "video_id": f"video{v}", "answer_type": q.split()[0]}
+        for v, q, a in ASKED
+    ]
+    return {f"{split}.jsonl": rows}
+
+
+def _qa_lavis(split: str) -> dict[str, list[dict]]:
+    rows = [
+        {"video": f"video{v}.mp4", "question": q, "answer": a, "question_id": i}
+        for i, (v, q, a) in enumerate(ASKED)
+    ]
+    return {f"qa_{split}.json": rows}
+
+
+@pytest.mark.parametrize("write", [_qa_owner, _qa_clipbert, _qa_lavis])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_every_layout_gives_the_same_questions(tmp_path, write, split):
+    """Whosever files they are, each question has the same id, clip, text, answer and kind."""
+    data = open_at(put(tmp_path, write(split), ["video6514.mp4"]))
+    assert data.splits() == [f"qa-{split}"] and not data.captions(f"qa-{split}")
+    assert data.questions(f"qa-{split}") == (
+        Question("video6513?0", "video6513", "what is played?", "music", "what"),
+        Question("video6514?0", "video6514", "who cooks?", "man", "who"),
+        Question("video6513?1", "video6513", "how many sing?", "two", "how"),
+    )
+    found = [(clip.id, clip.path) for clip in data.clips(f"qa-{split}")]
+    assert found == [("video6513", None), ("video6514", tmp_path / "video6514.mp4")]
+
+
+def test_training_on_both_is_a_split_of_its_own(tmp_path):
+    """The questions of train come before those of val, and one of the files alone is no such split."""
+    put(tmp_path, _qa_owner("train"))
+    assert open_at(tmp_path).splits() == ["qa-train"]
+    put(tmp_path, {"val_qa.json": [{"video_id": 9, "question": "what runs?", "answer": "dog"}]})
+    data = open_at(tmp_path)
+    both = [*data.questions("qa-train"), *data.questions("qa-val")]
+    assert list(data.questions("qa-train+val")) == both and len(both) == len(ASKED) + 1
+
+
+def test_valor_lists_the_test_clips(tmp_path):
+    """One file of all questions and the list of the test clips make its split, in the list's order."""
+    mapping = {f"video{v}": [{"question": q, "answer": a} for w, q, a in ASKED if w == v] for v, *_ in ASKED}
+    listed = ["video6514", "video6513"]
+    other = {"video0": [{"question": "what?", "answer": "x"}]}
+    files = {"txt_mapper_vqa.json": mapping | other, "standardsplit_test_id.json": listed}
+    data = open_at(put(tmp_path, files))
+    assert data.splits() == ["qa-test"] and [clip.id for clip in data.clips("qa-test")] == listed
+    assert {q.id for q in data.questions("qa-test")} == {"video6514?0", "video6513?0", "video6513?1"}
+
+
+def test_each_task_has_a_protocol():
+    """Retrieval keeps its default; captions and questions are asked of the 2990 clips of the full test."""
+    (spec,) = harness_datasets()
+    assert spec.protocol_for("retrieval") is spec.default_protocol
+    described, asked = spec.protocol_for("captioning"), spec.protocol_for("video_qa")
+    assert (described.train, described.val, described.test) == ("train-full", "val-full", "test-full")
+    assert (described.query_unit, described.n_queries, described.n_gallery) == ("clip", 2990, 2990)
+    assert (asked.train, asked.val, asked.test) == ("qa-train", "qa-val", "qa-test")
+    assert (asked.query_unit, asked.n_queries, asked.n_gallery) == ("question", 72821, 2990)
+
+
+def test_published_questions(tmp_path):
+    """ClipBERT's validation file has 12 278 questions about 497 clips, and states the kinds that ours have."""
+    path = published("msrvtt_qa") / "val.jsonl.gz"
+    shutil.copy(path, tmp_path)
+    questions = open_at(tmp_path).questions("qa-val")
+    assert len(questions) == len({q.id for q in questions}) == 12278
+    assert len(open_at(tmp_path).clips("qa-val")) == 497
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    stated = [json.loads(line)["answer_type"] for line in lines]
+    assert [q.kind for q in questions] == stated
 
 
 def test_published_1k_a(real):

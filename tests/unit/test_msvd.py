@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness import HarnessError
-from harness.data import AnnotatedOptions
+from harness.data import AnnotatedOptions, Question
 from harness_msvd.dataset import build
 from harness_msvd.plugin import harness_datasets
+from tests.support.annotated import put
 from tests.support.published import published
 
 LISTS = {
@@ -117,6 +118,68 @@ def test_a_pickle_with_code_is_refused(tmp_path):
     with pytest.raises(HarnessError, match=r"raw-captions\.pkl is no pickle of plain data"):
         data.captions("test")
     assert not (tmp_path / "trap").exists()
+
+
+#: (number of the video, question, answer)
+ASKED = [(1, "what walks?", "cat"), (3, "who sings?", "woman"), (1, "what barks?", "dog")]
+NAMES = {1: "-4wsuPCjDBc_5_15", 2: "bQJQGoJF7_k_162_169", 3: "eyhzdC936uk_15_27"}
+MAPPING = "".join(f"{name} vid{number}\n" for number, name in NAMES.items())
+
+
+def _qa_owner() -> dict[str, object]:
+    rows = [{"answer": a, "id": i, "question": q, "video_id": v} for i, (v, q, a) in enumerate(ASKED)]
+    return {"test_qa.json": rows, "youtube_mapping.txt": MAPPING}
+
+
+def _qa_numbered() -> dict[str, object]:
+    rows = [{"answer": a, "question": q, "video_id": f"vid{v}"} for v, q, a in ASKED]
+    return {"msvd_qa_test.jsonl": rows, "youtube_mapping.txt": MAPPING}
+
+
+def _qa_lavis() -> dict[str, object]:
+    rows = [{"video": f"{NAMES[v]}.avi", "question": q, "answer": a} for v, q, a in ASKED]
+    return {"qa_test.json": rows}
+
+
+@pytest.mark.parametrize("write", [_qa_owner, _qa_numbered, _qa_lavis])
+def test_every_layout_gives_the_same_questions(tmp_path, write):
+    """A video called by its number, as one or in a name, is the one that the release's list says."""
+    data = build(AnnotatedOptions(), put(tmp_path, write()))
+    assert data.splits() == ["qa-test"]
+    assert data.questions("qa-test") == (
+        Question(f"{NAMES[1]}?0", NAMES[1], "what walks?", "cat", "what"),
+        Question(f"{NAMES[3]}?0", NAMES[3], "who sings?", "woman", "who"),
+        Question(f"{NAMES[1]}?1", NAMES[1], "what barks?", "dog", "what"),
+    )
+
+
+def test_a_number_that_nothing_explains_is_an_error(tmp_path):
+    """Without the list of numbers, or with one that lacks a number, the error names both."""
+    files = _qa_owner()
+    put(tmp_path, {"test_qa.json": files["test_qa.json"]})
+    with pytest.raises(HarnessError, match=r"number 1, and there is no youtube_mapping\.txt with vid1"):
+        build(AnnotatedOptions(), tmp_path).questions("qa-test")
+    put(tmp_path, {"youtube_mapping.txt": MAPPING.splitlines()[0]})
+    with pytest.raises(HarnessError, match=r"number 3, and .*youtube_mapping\.txt does not have vid3"):
+        build(AnnotatedOptions(), tmp_path).questions("qa-test")
+
+
+def test_a_video_file_may_be_called_by_its_number(tmp_path):
+    """Of a video's own name and its number, a file of the name is preferred."""
+    put(tmp_path, _qa_owner(), ["vid1.avi", "vid3.avi", f"{NAMES[3]}.avi"])
+    found = [clip.path.name for clip in build(AnnotatedOptions(), tmp_path).clips("qa-test")]
+    assert found == ["vid1.avi", f"{NAMES[3]}.avi"]
+
+
+def test_each_task_has_a_protocol():
+    """Retrieval keeps its default; captions are of the 670 test clips, questions have a split of their own."""
+    (spec,) = harness_datasets()
+    assert spec.protocol_for("retrieval") is spec.default_protocol
+    described, asked = spec.protocol_for("captioning"), spec.protocol_for("video_qa")
+    assert (described.train, described.val, described.test) == ("train", "val", "test")
+    assert (described.query_unit, described.n_queries, described.n_gallery) == ("clip", 670, 670)
+    assert (asked.train, asked.val, asked.test) == ("qa-train", "qa-val", "qa-test")
+    assert (asked.query_unit, asked.n_queries, asked.n_gallery) == ("question", 13157, 0)
 
 
 def test_published_lists(tmp_path):

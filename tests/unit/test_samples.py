@@ -18,7 +18,7 @@ from harness.data import read_captions, scenes, writing
 from harness.data.scenes import Act, Scene, draw, invent
 from harness.data.video import probe, read_frames_sequential
 
-NAMES = ("msrvtt", "didemo", "lsmdc", "activitynet", "msvd", "vatex", "webvid", "hdvila", "folder")
+NAMES = ("msrvtt", "didemo", "lsmdc", "activitynet", "msvd", "vatex", "webvid", "hdvila", "tgif", "folder")
 TEXT_FILES = {".json", ".jsonl", ".csv", ".txt", ".pkl"}
 
 

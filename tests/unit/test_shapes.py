@@ -90,6 +90,42 @@ def test_training_texts_vary_and_hold_the_test_wording(tmp_path):
     assert 0.2 < np.mean([text in fixed for text in texts]) < 0.5
 
 
+def test_questions_are_answered_by_what_is_shown(prepared):
+    """Each clip is asked its colour, shape and motion, in an order and with answers that are its own."""
+    for split, count in (("test", 192), ("train", 24)):
+        questions = prepared.questions(split)
+        assert len(questions) == len({q.id for q in questions}) == 3 * count
+        for i, clip in enumerate(prepared.clips(split)):
+            own, what = questions[3 * i : 3 * i + 3], COMBINATIONS[i % 192]
+            assert {q.clip_id for q in own} == {clip.id}
+            assert [(q.kind, q.answer) for q in own] == [
+                *(("colour", what.colour), ("shape", what.shape), ("motion", what.motion))
+            ]
+
+
+def test_no_question_tells_its_answer(prepared):
+    """A question of one kind is asked with every answer of that kind; of motion there is one question."""
+    answers = {"colour": set(COLOURS), "shape": set(SHAPES), "motion": set(MOTIONS)}
+    by_text: dict[str, set[str]] = {}
+    kinds = {}
+    for question in prepared.questions("test"):
+        by_text.setdefault(question.text, set()).add(question.answer)
+        kinds[question.text] = question.kind
+    assert all(found == answers[kinds[text]] for text, found in by_text.items())
+    assert Counter(kinds.values()) == {"colour": len(SHAPES), "shape": len(COLOURS), "motion": 1}
+
+
+def test_each_task_has_a_protocol(prepared):
+    """Retrieval keeps its default; captions and questions are of the same clips, with the declared counts."""
+    (spec,) = harness_datasets()
+    assert spec.protocol_for("retrieval") is spec.default_protocol
+    described, asked = spec.protocol_for("captioning"), spec.protocol_for("video_qa")
+    assert [p.name for p in spec.protocols] == ["test-192", "captions-192", "questions-576"]
+    assert (described.query_unit, described.n_queries, described.n_gallery) == ("clip", 192, 192)
+    assert (asked.query_unit, asked.n_gallery) == ("question", 192)
+    assert asked.n_queries == len(prepared.questions(asked.test)) == 576
+
+
 def test_contrasts_link_each_clip_to_its_reversal(prepared):
     """Every test text faces its own clip and the clip of equal colour, shape, reversed motion."""
     pairs = prepared.contrasts("test")["reversed_twin"]

@@ -35,14 +35,10 @@ _TABLES = (("sentences", "video_id"), ("annotations", "image_id"))
 
 def read(path: Path, text: str) -> AnnotationFile:
     """Rows of a JSON or JSON-lines file."""
-    try:
-        data = _parse(text)
-    except json.JSONDecodeError as error:
-        if error.msg.startswith("Extra data") and text.lstrip().startswith("{"):
-            return _gather(path, "json lines", _lines(path, text))
-        raise malformed(path, f"line {error.lineno}", f"is not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # digits by the thousand, endless nesting, a name twice
-        raise HarnessError(f"{path} is not JSON: {error}", "get the file again") from error
+    data = whole(path, text)
+    if data is None:
+        found = (_record(path, place, item) for place, item in lines(path, text))
+        return _gather(path, "json lines", found)
     if isinstance(data, dict):
         return _of_object(path, data)
     if data and all(isinstance(item, str) for item in data):
@@ -50,17 +46,29 @@ def read(path: Path, text: str) -> AnnotationFile:
     return _gather(path, "json records", _records(path, data))
 
 
-def _parse(text: str) -> Any:
+def whole(path: Path, text: str) -> Any:
+    """The one value of a JSON file that begins with a bracket; None where it is JSON lines instead."""
+    try:
+        return parse(text)
+    except json.JSONDecodeError as error:
+        if error.msg.startswith("Extra data") and text.lstrip().startswith("{"):
+            return None
+        raise malformed(path, f"line {error.lineno}", f"is not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # digits by the thousand, endless nesting, a name twice
+        raise HarnessError(f"{path} is not JSON: {error}", "get the file again") from error
+
+
+def parse(text: str) -> Any:
     """The JSON in ``text``. Of a name that occurs twice in one object the first value would be lost."""
 
-    def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def named(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
             twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise ValueError(f"the name {twice[:40]!r} occurs twice in one object")
         return made
 
-    return json.loads(text, object_pairs_hook=whole)
+    return json.loads(text, object_pairs_hook=named)
 
 
 def _of_object(path: Path, data: dict[str, Any]) -> AnnotationFile:
@@ -124,17 +132,17 @@ def _record(path: Path, place: str, item: Any) -> tuple:
     return place, video, texts, {"split": split if isinstance(split, str) else ""}
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple]:
+def lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """The place and the value of every line of JSON lines that is not blank."""
     # Not splitlines(): it also breaks at characters that JSON allows within a text.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            item = _parse(line)
+            yield f"line {number}", parse(line)
         except (ValueError, RecursionError) as error:
             what = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             raise malformed(path, f"line {number}", f"is not JSON: {what}") from error
-        yield _record(path, f"line {number}", item)
 
 
 def _says(item: dict[str, Any]) -> bool:

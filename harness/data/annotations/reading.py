@@ -40,6 +40,14 @@ def _packed(path: Path) -> bool:
 def _recognised(path: Path, raw: bytes) -> AnnotationFile:
     if raw.startswith(_PICKLE) or path.name.lower().removesuffix(".gz").endswith(".pkl"):
         return pickled.read(path, raw)
+    text = text_of(path, raw)
+    if text.lstrip()[0] in "{[":
+        return json_forms.read(path, text)
+    return text_forms.read(path, text)
+
+
+def text_of(path: Path, raw: bytes) -> str:
+    """The text of a file with these bytes. Raises HarnessError where it is none, or blank."""
     try:
         # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
         text = raw.decode("utf-8-sig")
@@ -50,9 +58,7 @@ def _recognised(path: Path, raw: bytes) -> AnnotationFile:
         ) from error
     if not text.strip():
         raise HarnessError(f"{path} is empty", "get the file again")
-    if text.lstrip()[0] in "{[":
-        return json_forms.read(path, text)
-    return text_forms.read(path, text)
+    return text
 
 
 def content(path: Path) -> bytes:

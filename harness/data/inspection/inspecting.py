@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.dataset import Caption, Clip, Dataset, Progress, SplitReport
+from harness.data.dataset import Caption, Clip, Dataset, Progress, Question, SplitReport
 from harness.data.inspection.sameness import same_content
 from harness.data.video import DamagedClip, VideoInfo, read_frames_sequential
 from harness.data.window import no_frame, restricted
@@ -38,6 +38,7 @@ class SplitFindings:
     unlisted: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
     shared_texts: Mapping[str, tuple[str, ...]]
+    questions: int = 0
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,21 @@ _Part = tuple[Path | None, float, float | None]
 class _Split:
     clips: Sequence[Clip]
     captions: Sequence[Caption]
+    questions: Sequence[Question]
+
+    def queries(self, unit: str) -> int:
+        """How many queries a protocol of that unit makes of the split."""
+        asked: Mapping[str, Sequence] = {"question": self.questions, "clip": self.clips}
+        return len(asked.get(unit, self.captions))
+
+    def texts(self, unit: str) -> Iterator[tuple[str, str, str]]:
+        """(id, text, clip id) of all that is asked or compared with, reference answers included."""
+        if unit != "question":
+            yield from ((c.id, c.text, c.clip_id) for c in self.captions)
+            return
+        for question in self.questions:
+            yield question.id, question.text, question.clip_id
+            yield f"{question.id}=", question.answer, question.clip_id
 
 
 def _part(clip: Clip) -> _Part:
@@ -156,7 +172,7 @@ def _read_splits(dataset: Dataset, splits: Sequence[str]) -> tuple[dict[str, _Sp
     contents, unreadable = {}, {}
     for name in splits:
         try:
-            contents[name] = _Split(dataset.clips(name), dataset.captions(name))
+            contents[name] = _Split(dataset.clips(name), dataset.captions(name), dataset.questions(name))
         except HarnessError as error:
             unreadable[name] = str(error)
     return contents, unreadable
@@ -222,6 +238,7 @@ def _split_findings(
         unlisted=report.unlisted,
         duplicates=tuple(tuple(group) for group in alike.values() if len(group) > 1),
         shared_texts={text: tuple(clips) for text, clips in said.items() if len(clips) > 1},
+        questions=report.questions,
     )
 
 
@@ -278,15 +295,13 @@ def _judge(
                 f"{len(set(shared))} clips of {overlap.splits[1]} are also in {overlap.splits[0]}, "
                 f"such as {shared[0]}"
             )
-    computed = texts_hash(
-        [(c.id, c.text, c.clip_id) for c in test.captions], [clip.id for clip in test.clips]
-    )
+    computed = texts_hash(test.texts(protocol.query_unit), [clip.id for clip in test.clips])
     status = "verified" if computed == protocol.texts_hash else "differs"
     return ProtocolFindings(
         protocol.train,
         protocol.test,
         lacking,
-        queries=len(test.captions),
+        queries=test.queries(protocol.query_unit),
         expected_queries=protocol.n_queries,
         gallery=len(test.clips),
         expected_gallery=protocol.n_gallery,

@@ -26,18 +26,19 @@ def summary(title: str, found: Inspection) -> str:
 
 
 def _splits(found: Inspection) -> str:
+    asked = any(split.questions for split in found.splits.values())
     rows = [
         [
             name,
             *(split.clips, split.found, len(split.missing), len(split.damaged) if found.decoded else "?"),
-            *(split.captions, len(split.silent), len(split.unlisted)),
+            *(split.captions, *([split.questions] if asked else []), len(split.silent), len(split.unlisted)),
             *(len(split.duplicates), len(split.shared_texts)),
         ]
         for name, split in found.splits.items()
     ]
     return _table(
         rows,
-        *("split", "clips", "found", "missing", "damaged", "captions"),
+        *("split", "clips", "found", "missing", "damaged", "captions", *(["questions"] if asked else [])),
         *("silent", "unlisted", "same content", "shared texts"),
     )
 
@@ -58,7 +59,7 @@ def _protocols(found: Inspection) -> str:
         ]
         for name, p in found.protocols.items()
     ]
-    return _table(rows, "protocol", "train", "test", "texts", "clips", "texts hash", "result")
+    return _table(rows, "protocol", "train", "test", "queries", "clips", "texts hash", "result")
 
 
 def _count(found: int, expected: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from harness.data.video import gif
 from harness.data.video.damage import DamagedClip, DecodingFailed
 from harness.data.video.opening import opened
 from harness.data.video.packets import NO_TIME, Cursor, Disagreement, PacketIndex, demux, index_packets
@@ -59,8 +60,9 @@ class Survey:
 def survey(path: Path | str, container, stream) -> Survey | None:
     """What the packets and the first frame tell; None if they do not suffice."""
     packets = index_packets(container, stream)
-    if packets.damage:
-        raise DamagedClip(path, packets.damage)
+    damage = packets.damage or (gif.shortfall(path) if container.format.name == "gif" else None)
+    if damage:
+        raise DamagedClip(path, damage)
     if not len(packets.packet_pts):
         raise DamagedClip(path, "holds no video frames")
     if not packets.complete or not len(packets.pts):

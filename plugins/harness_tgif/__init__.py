@@ -1,0 +1,1 @@
+"""TGIF-QA (Jang et al., CVPR 2017): questions about animated GIFs."""
