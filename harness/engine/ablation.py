@@ -11,7 +11,7 @@ from harness.plan.ablation import cells_of
 from harness.plan.plan import Request, RunPlan, build_plan
 from harness.plugins import Registry
 from harness.results.record import ResultRecord, load
-from harness.results.table import markdown_table
+from harness.results.table import figure_names, markdown_table
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,17 @@ def ablate(
 def summary(cells: Sequence[Cell]) -> str:
     """A table of the cells in their order."""
     contrasts = list(dict.fromkeys(name for cell in cells for name in cell.record.metrics.contrasts))
-    heads = [
-        "",
-        "T2V R@1",
-        "T2V R@5",
-        "V2T R@1",
-        *(name.replace("_", " ") for name in contrasts),
-        "Parameters",
-    ]
+    named = figure_names(cell.record for cell in cells)
+    heads = named or ["T2V R@1", "T2V R@5", "V2T R@1", *(name.replace("_", " ") for name in contrasts)]
+    heads = ["", *heads, "Parameters"]
     body = []
     for cell in cells:
         figures = cell.record.metrics
-        shown = [figures.t2v["R@1"], figures.t2v["R@5"], figures.v2t["R@1"]]
-        shown += [figures.contrasts[name] for name in contrasts]
+        if named:
+            shown = [figures.figures[name] for name in named]
+        else:
+            shown = [figures.t2v["R@1"], figures.t2v["R@5"], figures.v2t["R@1"]]
+            shown += [figures.contrasts[name] for name in contrasts]
         body.append([cell.name, *(f"{figure:.1f}" for figure in shown), f"{cell.record.parameters:,}"])
     return markdown_table(heads, body)
 

@@ -34,9 +34,10 @@ from harness.results.table import (
     SELECTIONS,
     Row,
     escape,
+    figure_names,
     group_seeds,
+    main_cell,
     markdown_table,
-    recall_at_1,
     render_rows,
 )
 
@@ -48,8 +49,12 @@ _UNCERTAINTY = (
 )
 _LEGEND = (
     "T2V is text-to-video, V2T video-to-text; R@k is in percent of all queries, MdR and MnR are "
-    "the median and mean rank counted from 1. " + _UNCERTAINTY
+    "the median and mean rank counted from 1. Figures of other tasks are as papers print them, times 100. "
+    + _UNCERTAINTY
 )
+
+#: What is ranked: a text among clips, and back. Other units belong to tasks with figures of their own.
+RANKED = ("sentence", "paragraph")
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -126,7 +131,8 @@ def pages(records: Iterable[ResultRecord]) -> dict[str, str]:
     result = {f"{name}.md": _dataset_page(name, runs) for name, runs in sorted(datasets.items())}
     measured = {name: _measured(runs) for name, runs in datasets.items()}
     only_published = sorted(name for name, runs in measured.items() if not runs)
-    result[OVERVIEW] = _overview({name: runs for name, runs in measured.items() if runs}, only_published)
+    columns = _partition((_Column(r.dataset, r.task), r) for runs in measured.values() for r in runs)
+    result[OVERVIEW] = _overview(columns, only_published)
     return result
 
 
@@ -166,7 +172,12 @@ def _tables(records: Sequence[ResultRecord]) -> dict[HardKey, list[ResultRecord]
 
     def order(key: HardKey) -> tuple[object, ...]:
         methods = {record.method for record in tables[key]}
-        plain = (key.missing == "worst", key.postprocess == "none", key.ties == "average")
+        plain = (
+            key.query_unit in RANKED,
+            key.missing == "worst",
+            key.postprocess == "none",
+            key.ties == "average",
+        )
         return (*(not part for part in plain), -len(methods), key)
 
     return {key: tables[key] for key in sorted(tables, key=order)}
@@ -222,12 +233,16 @@ def _published_sections(records: Sequence[ResultRecord]) -> list[str]:
 
 def _title(key: HardKey) -> str:
     """What sets a table apart, in one line. Dual softmax and the like must be seen at once."""
-    return f"{_conditions(_stated(key))}, ties: {escape(key.ties)}" + (
+    ties = f", ties: {escape(key.ties)}" if key.query_unit in RANKED else ""
+    return f"{_conditions(_stated(key))}{ties}" + (
         ", missing clips dropped: not comparable" if key.missing == "drop" else ""
     )
 
 
 def _conditions(stated: Stated) -> str:
+    if stated.query_unit not in RANKED:
+        asked = f"{stated.n_queries} questions about " if stated.query_unit == "question" else ""
+        return f"{escape(stated.task)}, {escape(stated.protocol)}: {asked}{stated.n_gallery} videos"
     return (
         f"{escape(stated.protocol)}: {stated.n_queries} {stated.query_unit}s x {stated.n_gallery} videos, "
         f"post-processing: {escape(stated.postprocess)}"
@@ -237,8 +252,8 @@ def _conditions(stated: Stated) -> str:
 def _protocol_line(key: HardKey, records: Sequence[ResultRecord]) -> str:
     status = ", ".join(sorted({record.protocol.hash_status for record in records}))
     texts = f"`{key.ids_texts_hash[:12]}` ({status})" if key.ids_texts_hash else "unverified"
-    v2t = key.v2t.replace("_", " ")
-    return f"Task: {escape(key.task)}. Video-to-text by {v2t}. Ids and texts: {texts}."
+    v2t = f" Video-to-text by {key.v2t.replace('_', ' ')}." if key.query_unit in RANKED else ""
+    return f"Task: {escape(key.task)}.{v2t} Ids and texts: {texts}."
 
 
 def _section_title(part: Section) -> str:
@@ -247,7 +262,14 @@ def _section_title(part: Section) -> str:
     return f"Trained on {escape(part.train_split)}, {SELECTIONS[part.selection]}"
 
 
-def _overview(datasets: dict[str, list[ResultRecord]], only_published: Sequence[str]) -> str:
+class _Column(NamedTuple):
+    """A column of the overview."""
+
+    dataset: str
+    task: str
+
+
+def _overview(datasets: dict[_Column, list[ResultRecord]], only_published: Sequence[str]) -> str:
     """Measured results only: a published row has no uncertainty to stand beside theirs."""
     lines = [HEADER, "", "# Leaderboards", ""]
     elsewhere = ", ".join(f"[{escape(name)}]({name}.md)" for name in only_published)
@@ -255,11 +277,12 @@ def _overview(datasets: dict[str, list[ResultRecord]], only_published: Sequence[
     if not datasets:
         return "\n".join([*lines, "No result has been recorded yet.", *pointer]) + "\n"
     lines += [
-        "Text-to-video R@1 of each method's best recipe. A column is one table of its data set's "
-        "page, named below; the page has the other tables, all figures and the conditions. " + _UNCERTAINTY,
+        "Text-to-video R@1 of each method's best recipe, or the figure that the column names. A column is "
+        "one table of its data set's page, named below; the page has the other tables, all figures and the "
+        "conditions. " + _UNCERTAINTY,
         "",
     ]
-    names = sorted(datasets)
+    names = sorted(datasets, key=lambda name: (bool(figure_names(datasets[name])), name))
     columns = [_default_column(datasets[name]) for name in names]
     footnotes: list[str] = []
     body = []
@@ -270,24 +293,31 @@ def _overview(datasets: dict[str, list[ResultRecord]], only_published: Sequence[
                 cells.append(NOTHING)
                 continue
             part, row = rows[method]
-            cell = recall_at_1(row, "t2v")
+            cell = main_cell(row)
             for note in _overview_notes(default, part, row):
                 if note not in footnotes:
                     footnotes.append(note)
                 cell += f" <sup>{footnotes.index(note) + 1}</sup>"
             cells.append(cell)
         body.append(cells)
-    lines.append(markdown_table(["Method", *(f"[{escape(n)}]({n}.md)" for n in names)], body))
+    heads = [_column_head(name, datasets[name]) for name in names]
+    lines.append(markdown_table(["Method", *heads], body))
     lines.append("")
     if footnotes:
         lines += [*(f"{number}. {note}" for number, note in enumerate(footnotes, start=1)), ""]
     for name, (default, _) in zip(names, columns, strict=True):
         if default is None:
-            lines.append(f"- {escape(name)}: test clips were dropped from every row, so none is comparable.")
+            dropped = "test clips were dropped from every row, so none is comparable."
+            lines.append(f"- {escape(name.dataset)}: {dropped}")
             continue
         title = _title(next(iter(_tables(datasets[name]))))
-        lines.append(f"- {escape(name)}: {title}. {_section_title(default)}.")
+        lines.append(f"- {escape(name.dataset)}: {title}. {_section_title(default)}.")
     return "\n".join(lines + pointer) + "\n"
+
+
+def _column_head(name: _Column, records: Sequence[ResultRecord]) -> str:
+    figures = figure_names(records)
+    return f"[{escape(name.dataset)}]({name.dataset}.md)" + (f" {escape(figures[0])}" if figures else "")
 
 
 def _default_column(

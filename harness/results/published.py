@@ -16,7 +16,8 @@ A file is a mapping of rows by a name of their own; the names are for messages a
       confidence: read             # or recalled: from memory, not read again
       recalled_fields: [v2t.R@5]   # figures of a row that was read which are from memory
 
-A figure stands under its own k and nowhere else: who reports R@50 in place of R@10 has no R@10.
+A figure stands under its own k and nowhere else: who reports R@50 in place of R@10 has no R@10. Rows
+of a task without ranks have ``figures: {CIDEr: 74.9}`` in place of both directions, the first one first.
 :class:`PublishedRow` has all fields. The leaderboard's pages are made from copies in
 ``leaderboards/published``, so that they follow from that folder whatever is installed.
 Not covered: whether the data set that a row names exists.
@@ -74,6 +75,7 @@ class PublishedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     confidence: Literal["read", "recalled"]
     t2v: dict[str, float] = {}
     v2t: dict[str, float] = {}
+    figures: dict[str, float] = {}
     recalled_fields: tuple[str, ...] = ()
     task: str = "retrieval"
     query_unit: QueryUnit = "sentence"
@@ -166,7 +168,10 @@ def _row(value: Any, name: str, origins: yaml_io.Origins) -> PublishedRow:
 
 def _contradictions(row: PublishedRow) -> Iterable[tuple[str, str]]:
     """Field and mistake, for what is well formed and still cannot be."""
-    given = [f"{direction}.{name}" for direction in DIRECTIONS for name in getattr(row, direction)]
+    parts = (*DIRECTIONS, "figures")
+    given = [f"{part}.{name}" for part in parts for name in getattr(row, part)]
+    if row.figures and (row.t2v or row.v2t):
+        yield "figures", "a task without ranks has no figures in t2v and v2t"
     for direction in DIRECTIONS:
         for message in _impossible(getattr(row, direction), max(row.n_queries, row.n_gallery)):
             yield direction, message
@@ -212,7 +217,7 @@ def _record(row: PublishedRow, name: str, origins: yaml_io.Origins) -> ResultRec
         return ResultRecord(
             kind="published",
             protocol=protocol,
-            metrics=Metrics(t2v=row.t2v, v2t=row.v2t),
+            metrics=Metrics(t2v=row.t2v, v2t=row.v2t, figures=row.figures),
             **{field: getattr(row, field) for field in _SAME},
         )
     except ValueError as error:  # its message names the field
@@ -229,7 +234,7 @@ _SAME = tuple(
 
 def _setting(row: PublishedRow) -> tuple[Any, ...]:
     """What two rows of a file may not both have: it would be one setting with two results."""
-    unlike = ("t2v", "v2t", "confidence", "recalled_fields", "note")
+    unlike = ("t2v", "v2t", "figures", "confidence", "recalled_fields", "note")
     return tuple(getattr(row, field) for field in row.__struct_fields__ if field not in unlike)
 
 

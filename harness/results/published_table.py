@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from harness.results.record import DIRECTIONS, ResultRecord, dumps
-from harness.results.table import NOTHING, SELECTIONS, escape, footnoted, markdown_table
+from harness.results.table import NOTHING, SELECTIONS, escape, figure_names, footnoted, markdown_table
 
 LEGEND = (
     "Published rows, in italics, are quoted from the source in their footnote and were not measured here. "
@@ -28,12 +28,13 @@ _COLUMNS: tuple[tuple[str, Callable[[ResultRecord], object]], ...] = (
 
 
 def render_published(records: Sequence[ResultRecord]) -> str:
-    """A table of published rows, best text-to-video R@1 first, and its footnotes.
+    """A table of published rows, best text-to-video R@1 (or first figure) first, and its footnotes.
 
     Every record is a row; two reports of one method are two rows. A column that no row fills is
     left out.
     """
     figures = [(direction, name) for direction in DIRECTIONS for name in _names(records, direction)]
+    figures += [("figures", name) for name in figure_names(records)]
     columns = [column for column in _COLUMNS if any(column[1](record) is not None for record in records)]
     footnotes: list[str] = []
     body = []
@@ -44,14 +45,19 @@ def render_published(records: Sequence[ResultRecord]) -> str:
             known = value(record)
             cells.append(NOTHING if known is None else escape(str(known)))
         body.append(cells)
-    heads = ["Method", *(f"{direction.upper()} {name}" for direction, name in figures)]
+    heads = ["Method", *(_head(part, name) for part, name in figures)]
     lines = [markdown_table([*heads, *(head for head, _ in columns)], body), ""]
     lines += [f"{number}. {note}" for number, note in enumerate(footnotes, start=1)]
     return "\n".join(lines)
 
 
+def _head(part: str, name: str) -> str:
+    return escape(name) if part == "figures" else f"{part.upper()} {name}"
+
+
 def _order(record: ResultRecord) -> tuple[float, str, str]:
-    return -record.metrics.t2v.get("R@1", -1.0), record.method, dumps(record)
+    first = next(iter(record.metrics.figures.values()), record.metrics.t2v.get("R@1", -1.0))
+    return -first, record.method, dumps(record)
 
 
 def _names(records: Sequence[ResultRecord], direction: str) -> list[str]:

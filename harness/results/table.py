@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.results.record import DIRECTIONS, FIGURES, ResultRecord
+from harness.results.record import DIRECTIONS, FIGURES, Example, ResultRecord
 from harness.results.statistics import Spread, over_seeds, recall_interval
 
 NOTHING = "—"
@@ -46,9 +46,14 @@ class Row:
         """One figure over the seeds; None unless every run has it."""
         return _spread([getattr(run.metrics, direction).get(name) for run in self.runs])
 
+    def main(self) -> Spread | None:
+        """The figure that orders rows: text-to-video R@1, or the first one of a task without ranks."""
+        name = next(iter(self.runs[0].metrics.figures), "")
+        return self.figure("figures", name) if name else self.figure("t2v", "R@1")
+
     def order(self) -> tuple[Any, ...]:
-        """Sort key: best text-to-video R@1 first, then by name and recipe."""
-        best = self.figure("t2v", "R@1")
+        """Sort key: best main figure first, then by name and recipe."""
+        best = self.main()
         first = self.runs[0]
         return (-best.mean if best else 1.0, self.method, first.recipe_digest)
 
@@ -65,17 +70,31 @@ def group_seeds(records: Iterable[ResultRecord]) -> list[Row]:
 def render_rows(rows: Sequence[Row]) -> str:
     """A Markdown table of the rows, and their footnotes below it."""
     contrasts = sorted({name for row in rows for run in row.runs for name in run.metrics.contrasts})
+    named = figure_names([run for row in rows for run in row.runs])
     footnotes: list[str] = []
     body = []
     for row in rows:
         name = escape(row.name) + footnoted(_notes(row), footnotes)
-        body.append([name, *_figures(row, contrasts), *(cell(row) for _, cell in _COLUMNS)])
-    heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
-    heads += [*(escape(name.replace("_", " ")) for name in contrasts), *(head for head, _ in _COLUMNS)]
-    lines = [markdown_table(["Method", *heads], body)]
+        figures = [_number(row.figure("figures", n)) for n in named] if named else _figures(row, contrasts)
+        body.append([name, *figures, *(cell(row) for _, cell in _COLUMNS)])
+    heads = [escape(name) for name in named]
+    if not named:
+        heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
+        heads += [escape(name.replace("_", " ")) for name in contrasts]
+    lines = [markdown_table(["Method", *heads, *(head for head, _ in _COLUMNS)], body)]
     if footnotes:
         lines += ["", *(f"{number}. {note}" for number, note in enumerate(footnotes, start=1))]
     return "\n".join(lines)
+
+
+def figure_names(records: Iterable[ResultRecord]) -> list[str]:
+    """The figures of a task without ranks that some record has, in the order of their first mention."""
+    return list(dict.fromkeys(name for record in records for name in record.metrics.figures))
+
+
+def main_cell(row: Row) -> str:
+    """The figure that orders rows, with what is known of its uncertainty."""
+    return _number(row.main()) if row.runs[0].metrics.figures else recall_at_1(row, "t2v")
 
 
 def footnoted(notes: Sequence[str], footnotes: list[str]) -> str:
@@ -141,6 +160,8 @@ def _notes(row: Row) -> list[str]:
         fate = (
             "dropped with their queries, so both are fewer than the protocol has."
             if row.runs[0].missing.policy == "drop"
+            else "counted as wrong; the number of queries is unchanged."
+            if row.runs[0].metrics.figures
             else "ranked last as query and as ground truth; the number of queries is unchanged."
         )
         notes.append(f"{_plural(len(clips), 'test clip')} missing or undecodable ({named}{more}): {fate}")
@@ -224,25 +245,37 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 )
 
 
+def _example(example: Example) -> str:
+    """One line: what was asked and said, and what was meant where that is something else."""
+    asked = f"{example.asked} " if example.asked else ""
+    meant = f" (meant: {example.meant})" if example.said != example.meant else ""
+    return f"{example.clip}: {asked}{example.said or 'nothing'}{meant}"
+
+
 def summary(record: ResultRecord) -> str:
     """One run for a terminal: both directions, what was asked of what, and what was missing."""
     protocol = record.protocol
     headers = ["", *FIGURES]
     body = [
-        [what, *(f"{figures[name]:.1f}" for name in FIGURES)]
+        [what, *(f"{figures[name]:.1f}" for name in FIGURES if name in figures)]
         for what, figures in (("text to video", record.metrics.t2v), ("video to text", record.metrics.v2t))
     ]
+    if record.metrics.figures:
+        headers = list(record.metrics.figures)
+        body = [[f"{value:.1f}" for value in record.metrics.figures.values()]]
     lines = [
         f"{record.method} on {record.dataset}/{protocol.name}, seed {record.seed}: "
-        f"{protocol.n_queries} queries x {protocol.n_gallery} clips",
+        f"{protocol.n_queries} {protocol.query_unit}s x {protocol.n_gallery} clips",
         "",
         markdown_table(headers, body),
+        *(["", *map(_example, record.examples)] if record.examples else []),
     ]
     lines += [f"{name.replace('_', ' ')}: {value:.1f} %" for name, value in record.metrics.contrasts.items()]
     for split, clips in (("test", record.missing.test), ("training", record.missing.train)):
         if clips:
             named = ", ".join(f"{clip.id} ({clip.reason})" for clip in clips[:5])
-            fate = {"training": "skipped", "worst": "ranked last", "drop": "dropped, with their queries"}
+            worst = "as wrong" if record.metrics.figures else "ranked last"
+            fate = {"training": "skipped", "worst": worst, "drop": "dropped, with their queries"}
             what = fate["training" if split == "training" else record.missing.policy]
             lines.append(
                 f"missing {split} clips, {what}: {len(clips)}: {named}{', ...' if len(clips) > 5 else ''}"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from harness import LossSpec, OptimizerSpec, Options, PostprocessorSpec, ScheduleSpec, TaskSpec, hookimpl
+from harness_standard.writing_options import CaptioningOptions, VideoQAOptions
 
 
 class InfoNCEOptions(Options):
@@ -152,5 +153,21 @@ def harness_tasks():
             summary="text-to-video and video-to-text ranks: R@1/5/10, MdR, MnR",
             factory="harness_standard.retrieval:build",
             needs=("score",),
-        )
+        ),
+        TaskSpec(
+            name="captioning",
+            aliases=("cap",),
+            summary="a sentence for each clip: BLEU, METEOR, ROUGE-L, CIDEr",
+            factory="harness_standard.captioning:build",
+            options=CaptioningOptions,
+            needs=("generate",),
+        ),
+        TaskSpec(
+            name="video_qa",
+            aliases=("qa", "vqa"),
+            summary="an answer to each question about a clip: accuracy over all questions",
+            factory="harness_standard.video_qa:build",
+            options=VideoQAOptions,
+            needs=("generate",),
+        ),
     ]

@@ -10,8 +10,8 @@ from harness import HarnessError, Options
 from harness.data import Caption, Clip, Contrast
 from harness.engine import Evaluation, Task, TaskResult
 from harness.results import ranks
-from harness.results.digest import texts_hash
-from harness.results.record import Metrics, Protocol, Queries
+from harness.results.record import Metrics, Queries
+from harness_standard.protocol import protocol_of, refuse_all_missing
 
 
 class Retrieval(Task):
@@ -25,11 +25,7 @@ class Retrieval(Task):
     def evaluate(self, evaluation: Evaluation) -> TaskResult | None:
         clips, captions = evaluation.clips, evaluation.captions
         clip_features, unreadable = evaluation.encode_clips()
-        if len(unreadable) == len(clips):
-            raise HarnessError(
-                f"none of the {len(clips)} test clips can be read, the first: {clips[0].id} ({unreadable[clips[0].id]})",
-                "check the data root",
-            )
+        refuse_all_missing(clips, unreadable)
         found = evaluation.score(evaluation.encode_texts(), clip_features)
         if found is None:
             return None
@@ -65,7 +61,12 @@ class Retrieval(Task):
                 },
             ),
             queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
-            protocol=_protocol(evaluation, captions, clips),
+            protocol=protocol_of(
+                evaluation,
+                [(caption.id, caption.text, caption.clip_id) for caption in captions],
+                [clip.id for clip in clips],
+                len(captions),
+            ),
             missing=unreadable,
         )
 
@@ -103,22 +104,6 @@ def _contrast(
         )
         total += 1.0 if difference > 0 else 0.5 if difference == 0 else 0.0
     return 100 * total / len(pairs)
-
-
-def _protocol(evaluation: Evaluation, captions: Sequence[Caption], clips: Sequence[Clip]) -> Protocol:
-    stated = evaluation.plan.protocol
-    found = texts_hash([(c.id, c.text, c.clip_id) for c in captions], [clip.id for clip in clips])
-    status = (
-        "computed" if not stated.texts_hash else "verified" if found == stated.texts_hash else "unverified"
-    )
-    return Protocol(
-        name=stated.name,
-        query_unit=stated.query_unit,
-        n_queries=len(captions),
-        n_gallery=len(clips),
-        ids_texts_hash=found,
-        hash_status=status,
-    )
 
 
 def build(options: Options) -> Retrieval:

@@ -1,0 +1,48 @@
+"""What a test was of, for the record of any task, and when it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from harness import HarnessError
+from harness.data import Clip
+from harness.engine import Evaluation
+from harness.results.digest import texts_hash
+from harness.results.record import Protocol
+
+Item = TypeVar("Item")
+
+
+def protocol_of(
+    evaluation: Evaluation, texts: Iterable[tuple[str, str, str]], clips: Sequence[str], queries: int
+) -> Protocol:
+    """The protocol as it was really used; ``texts`` are (text id, text, clip id)."""
+    stated = evaluation.plan.protocol
+    found = texts_hash(texts, clips)
+    status = (
+        "computed" if not stated.texts_hash else "verified" if found == stated.texts_hash else "unverified"
+    )
+    return Protocol(
+        name=stated.name,
+        query_unit=stated.query_unit,
+        n_queries=queries,
+        n_gallery=len(clips),
+        ids_texts_hash=found,
+        hash_status=status,
+    )
+
+
+def refuse_all_missing(clips: Sequence[Clip], missing: Mapping[str, str]) -> None:
+    """A test without a single clip is none."""
+    if len(missing) == len(clips):
+        raise HarnessError(
+            f"none of the {len(clips)} test clips can be read, the first: {clips[0].id} ({missing[clips[0].id]})",
+            "check the data root",
+        )
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """``count`` items, evenly spaced."""
+    count = min(count, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
