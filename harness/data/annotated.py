@@ -374,8 +374,9 @@ class AnnotatedDataset(Dataset):
                 "get the file again, or another that has this split",
             )
         if silent > min(max(_SILENT_FEW, _SILENT_SHARE * listed), _SILENT_MOST * listed):
+            kind = "question" if self._splits[split].questions else "text"
             raise HarnessError(
-                f"{path} has no {'question' if self._splits[split].questions else 'text'} for {silent} of the {listed} clips of {self.title}/{split}, "
+                f"{path} has no {kind} for {silent} of the {listed} clips of {self.title}/{split}, "
                 f"such as {', '.join(contents.silent[:3])}",
                 "use the file with the texts of all videos of the split's list",
             )

@@ -54,7 +54,7 @@ def harness_datasets() -> list[DatasetSpec]:
                 ),
                 ProtocolSpec(
                     name="captioning",
-                    summary="the original split: 2990 clips, each described and compared with its 20 sentences",
+                    summary="the original split: 2990 clips to describe, with 20 sentences each to compare",
                     train="train-full",
                     test="test-full",
                     val="val-full",
@@ -65,7 +65,7 @@ def harness_datasets() -> list[DatasetSpec]:
                 ),
                 ProtocolSpec(
                     name="qa",
-                    summary="MSRVTT-QA: 72821 questions about the full test set; or data.train_split=qa-train+val",
+                    summary="MSRVTT-QA: 72821 questions about test-full; or data.train_split=qa-train+val",
                     train="qa-train",
                     test="qa-test",
                     val="qa-val",

@@ -1,4 +1,4 @@
-"""A miniature of MSR-VTT as its owner gave it out, with the lists that retrieval adds to it, and questions."""
+"""A miniature of MSR-VTT as its owner gave it out, with the lists of retrieval and the questions."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def harness_datasets() -> list[DatasetSpec]:
                 ),
                 ProtocolSpec(
                     name="captions-192",
-                    summary="each colour, shape and motion once, to be described in the test's fixed sentence",
+                    summary="each colour, shape and motion once, to be described in one sentence",
                     train="train",
                     test="test",
                     tasks=("captioning",),

@@ -2,8 +2,8 @@
 
 The owner's files are separated by tabs, though called csv, and have the columns ``gif_name``, ``question``,
 ``answer``, ``type``, ``vid_id``, ``key`` and ``description``. A GIF is looked for by ``gif_name``. The
-owner gives no validation split. Counting, actions and transitions are other tasks, with choices or numbers for
-answers, and are not read.
+owner gives no validation split. Counting, actions and transitions are other tasks, with numbers or choices
+for answers, and are not read.
 """
 
 from __future__ import annotations

@@ -345,7 +345,7 @@ def test_each_task_has_a_protocol():
 
 
 def test_published_questions(tmp_path):
-    """ClipBERT's validation file has 12 278 questions about 497 clips, and states the kinds that ours have."""
+    """ClipBERT's validation file has 12 278 questions about 497 clips; the kinds it states are ours."""
     path = published("msrvtt_qa") / "val.jsonl.gz"
     shutil.copy(path, tmp_path)
     questions = open_at(tmp_path).questions("qa-val")

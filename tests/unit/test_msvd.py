@@ -172,7 +172,7 @@ def test_a_video_file_may_be_called_by_its_number(tmp_path):
 
 
 def test_each_task_has_a_protocol():
-    """Retrieval keeps its default; captions are of the 670 test clips, questions have a split of their own."""
+    """Retrieval keeps its default; captions are of the 670 test clips, questions have their own split."""
     (spec,) = harness_datasets()
     assert spec.protocol_for("retrieval") is spec.default_protocol
     described, asked = spec.protocol_for("captioning"), spec.protocol_for("video_qa")
