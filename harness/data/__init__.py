@@ -11,6 +11,7 @@ from harness.data.dataset import (
     Progress,
     Question,
     SplitReport,
+    asked_and_answered,
 )
 from harness.data.questions import Asked, read_pairs
 
@@ -28,6 +29,7 @@ __all__ = [
     "Route",
     "Split",
     "SplitReport",
+    "asked_and_answered",
     "captions_for",
     "paragraph",
     "read_captions",

@@ -6,7 +6,7 @@ Plain values without torch, so that a data set can be listed, checked and hashed
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,13 @@ class Question(Caption):
 
     answer: str
     kind: str = ""
+
+
+def asked_and_answered(questions: Iterable[Question]) -> Iterator[tuple[str, str, str]]:
+    """(id, text, clip id) of questions and of their answers, for the hash of a protocol."""
+    for question in questions:
+        yield question.id, question.text, question.clip_id
+        yield f"{question.id}=", question.answer, question.clip_id
 
 
 @dataclass(frozen=True)

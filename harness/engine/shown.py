@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.data import Caption, Dataset, Question
+from harness.data import Caption, Dataset, asked_and_answered
 from harness.engine.loading import open_source
 from harness.engine.training_data import further, own_kind
 from harness.errors import HarnessError
@@ -26,17 +26,13 @@ def _identity(dataset: Dataset, split: str, kinds: Collection[str]) -> str:
     captions = [c for kind in kinds if kind != "question" for c in _captions(dataset, split, kind)]
     texts = [(caption.id, caption.text, caption.clip_id) for caption in captions]
     if "question" in kinds:
-        texts += asked_and_answered(dataset.questions(split))
+        rows = asked_and_answered(dataset.questions(split))
+        texts += [(f"question {name}", text, clip) for name, text, clip in rows]
     return texts_hash(texts, [clip.id for clip in dataset.clips(split)])
 
 
 def _captions(dataset: Dataset, split: str, kind: str) -> Sequence[Caption]:
     return dataset.captions(split) if kind == "text" else dataset.captions(split, kind)
-
-
-def asked_and_answered(questions: Iterable[Question]) -> list[tuple[str, str, str]]:
-    """Questions as the rows of a text hash, each with its answer."""
-    return [(f"question {q.id}", f"{q.text}\n{q.answer}", q.clip_id) for q in questions]
 
 
 def with_training_data(plan: RunPlan, dataset: Dataset, registry: Registry) -> RunPlan:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness import HarnessError
-from harness.data import Question
+from harness.data import Question, asked_and_answered
 from harness.engine import Evaluation, Task, TaskResult
 from harness.models import Encoding, GenerativeModule, beam_search, forced_scores, said
 from harness.results.record import Example, Metrics
@@ -65,7 +65,7 @@ class VideoQA(Task):
             metrics=Metrics(figures=figures),
             protocol=protocol_of(
                 evaluation,
-                [(q.id, f"{q.text}\n{q.answer}", q.clip_id) for q in questions],
+                asked_and_answered(questions),
                 [clip.id for clip in clips],
                 len(questions),
             ),

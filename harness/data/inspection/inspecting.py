@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.dataset import Caption, Clip, Dataset, Progress, Question, SplitReport
+from harness.data.dataset import Caption, Clip, Dataset, Progress, Question, SplitReport, asked_and_answered
 from harness.data.inspection.sameness import same_content
 from harness.data.video import DamagedClip, VideoInfo, read_frames_sequential
 from harness.data.window import no_frame, restricted
@@ -156,12 +156,9 @@ class _Split:
 
     def texts(self, unit: str) -> Iterator[tuple[str, str, str]]:
         """(id, text, clip id) of all that is asked or compared with, reference answers included."""
-        if unit != "question":
-            yield from ((c.id, c.text, c.clip_id) for c in self.captions)
-            return
-        for question in self.questions:
-            yield question.id, question.text, question.clip_id
-            yield f"{question.id}=", question.answer, question.clip_id
+        if unit == "question":
+            return asked_and_answered(self.questions)
+        return ((c.id, c.text, c.clip_id) for c in self.captions)
 
 
 def _part(clip: Clip) -> _Part:
