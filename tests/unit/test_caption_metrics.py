@@ -29,6 +29,13 @@ PREDICTIONS = {
     "c": "a woman is cooking in a kitchen",
 }
 
+
+@pytest.fixture(autouse=True)
+def no_meteor(monkeypatch):
+    """METEOR takes seconds to start; a test that is about it puts a stand-in in its place."""
+    install(monkeypatch, scores=None)
+
+
 # Each expectation is what the Java tokenizer gives for the same line.
 CASES = {
     "Isn't she there? They're, we've, I'll, he'd, I'm.": "is n't she there they 're we 've i 'll he 'd i 'm",
@@ -52,7 +59,7 @@ CASES = {
     ),
     "5 1/2 cups, ½ cup and 1½": "5 1/2 cups 1/2 cup and 1 1/2",
     "2nd 20th 4x4 h2o 3d 5°": "2nd 20th 4x4 h2o 3d 5 °",
-    "wait... what.. ok . . . hm…": "wait what ok hm",
+    "wait... what.. ok . . . hm… and..... 2 ...3": "wait what ok hm and 2 3",
     "what?! yes!! no!": "what ?! yes !! no",
     "(a man) [b] {c}": "-lrb- a man -rrb- -lsb- b -rsb- -lcb- c -rcb-",
     "and/or he/she/it a / b": "and/or he/she/it a / b",
@@ -69,7 +76,7 @@ CASES = {
     "#tag @user a@b.com www.x.com http://a.b/c?d youtube.com": (
         "#tag @user a@b.com www.x.com http://a.b/c?d youtube.com"
     ),
-    "the end.The man": "the end.the man",
+    "the end.The man, it\u2019s\u2019He": "the end.the man it 's he",
     ":) ;-( :D": ":-rrb- ;--lrb- :d",
     "café NAÏVE 你好 🙂 soft\u00adhyphen": "café naïve 你好 softhyphen",
     "a * b ** c = d ~ ^ | \\": "a * b ** c = d ~ ^ | \\",
