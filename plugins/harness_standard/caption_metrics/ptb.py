@@ -12,9 +12,9 @@ becomes ``$``.
 One difference in form: a phone number or mixed fraction with a space in it (``5 1/2``) is one token with a
 no-break space there, and split at that space here, as BLEU and CIDEr go on to do.
 
-Not covered: abbreviations and mark-up that captions hardly have, what a line takes from the line below it
-(the program reads all captions as one text), Arabic and Indic signs, HTML entities other than those below, bytes of
-Windows-1252 in place of Unicode.
+Not covered: abbreviations and mark-up that captions hardly have; what a line takes from the line below it,
+since the program reads all captions as one text; Arabic and Indic signs; HTML entities other than those
+below; bytes of Windows-1252 in place of Unicode.
 """
 
 from __future__ import annotations
@@ -55,18 +55,23 @@ _ABBREVIATIONS = (
     r"pres lieut hon brig co?mdr pfc spc supts? det mme mlle jr sr bros (?:ed|ph)\.d blvd rd esq "
     "inc cos? corp pp?tys? ltd plc bancorp dept bhd assn univ intl sys invt elec natl m[ft]g "
     r"treas ph tel est ext sq ft etc al seq vs alex wm jos cie a\.k\.a cf "
-    "ala ariz calif colo conn dak fla ga ind kans? ky md mich minn mo mont neb nev okla penn tenn va vt wisc? "
-    "wyo"
+    "ala ariz calif colo conn dak fla ga ind kans? ky md mich minn mo mont neb nev okla penn tenn "
+    "va vt wisc? wyo"
 )
 _CAPITAL_ABBREVIATIONS = "Ark Ill Mass Miss Ore Wash"
 
 # Words that begin a sentence: before one of them the dot behind a lone letter ends the one before.
 _STARTERS = (
     "A An The This That These There Then He She It We You They Her Our Here If In As At But So Since Some "
-    "Such Now Once One Other Last Many More About After According Additionally Earlier However When While What Yet"
+    "Such Now Once One Other Last Many More About After According Additionally Earlier However When While "
+    "What Yet"
 )
 
-_SYMBOLS = r"+%&~^|\\¦§¨©¬®¯°±²³\u00b4µ¶·\u00b8¹º\u00d7÷·‖‗†-‣‰-‸※‾-⁂\u2044⁺-ⁿ₊-₎℀-⅏←-⇿∀-⯿〒・\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-･"
+# Signs that are tokens of their own; any other, such as an emoji, is left out.
+_SYMBOLS = (
+    r"+%&~^|\\¦§¨©¬®¯°±²³\u00b4µ¶·\u00b8¹º\u00d7÷·‖‗†-‣‰-‸※‾-⁂\u2044⁺-ⁿ₊-₎℀-⅏←-⇿∀-⯿"
+    r"〒・\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-･"
+)
 
 _RULES = [
     # Words said as one and written as two.

@@ -42,7 +42,7 @@ def evaluate(predictions: Mapping[str, str], references: Mapping[str, Sequence[s
     bare = [video for video in predictions if not references.get(video)]
     if bare:
         raise HarnessError(
-            f"{len(bare)} of {len(predictions)} captioned videos have no reference caption, first {bare[0]!r}",
+            f"{len(bare)} of {len(predictions)} captioned videos have no reference, first {bare[0]!r}",
             "score only videos that the annotations describe",
         )
     hyps = [tokenize(caption) for caption in predictions.values()]
