@@ -49,7 +49,9 @@ CASES = {
     "o'clock rock 'n' roll ma'am d'or O'Brien '90s 1990's": (
         "o'clock rock 'n' roll ma'am d'or o'brien '90s 1990 's"
     ),
-    "He said \"hello\" and 'bye', ``quoted'' it\u2019s “toy” \u2018x\u2019": "he said hello and bye quoted it 's toy x",
+    "He said \"hello\" and 'bye', ``quoted'' it\u2019s “toy” \u2018x\u2019": (
+        "he said hello and bye quoted it 's toy x"
+    ),
     "a well-dressed 6-year-old in a t-shirt -- so - is it---yes": (
         "a well-dressed 6-year-old in a t-shirt so is it yes"
     ),
@@ -93,7 +95,7 @@ def test_tokens_are_those_of_the_java_tokenizer(text):
 
 
 def test_a_perfect_caption_is_perfect():
-    """A prediction that is one of its references has BLEU-n and ROUGE-L 100, and of one reference CIDEr 1000."""
+    """A prediction that is one of its references has BLEU-n and ROUGE-L 100; of one reference, CIDEr 1000."""
     first = {video: captions[:1] for video, captions in REFERENCES.items()}
     corpus = evaluate({video: captions[0] for video, captions in first.items()}, first).corpus
     assert [corpus[f"BLEU-{n}"] for n in (1, 2, 3, 4)] == pytest.approx([100] * 4)
