@@ -6,6 +6,8 @@ video. METEOR needs its Java program and is compared where that is installed.
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +36,9 @@ def recorded(path: Any) -> dict[str, Any]:
     return read_json(path)
 
 
-def scores(content: dict[str, Any]) -> CaptionScores:
+@cache
+def scores(path: Path) -> CaptionScores:
+    content = read_json(path)
     return evaluate(content["predictions"], content["references"])
 
 
@@ -53,7 +57,7 @@ def test_the_tokens_are_the_recorded_ones(path) -> None:
 def test_the_figures_of_the_corpus_are_the_recorded_ones(path) -> None:
     """Each recorded figure of the corpus comes out, on the papers' scale; a file without one is refused."""
     content = recorded(path)
-    ours = scores(content)
+    ours = scores(path)
     figures = {key: value for key, value in content["corpus"].items() if key != "meteor" or ours.meteor}
     assert figures and figures.keys() <= CORPUS.keys()
     got = {key: ours.corpus[CORPUS[key]] / 100 for key in figures}
@@ -63,7 +67,7 @@ def test_the_figures_of_the_corpus_are_the_recorded_ones(path) -> None:
 def test_the_scores_of_each_video_are_the_recorded_ones(path) -> None:
     """Each recorded score of a video comes out."""
     content = recorded(path)
-    ours = scores(content)
+    ours = scores(path)
     columns = {"rouge_l": ours.rouge, "cider": ours.cider, "meteor": ours.meteor}
     assert content["per_video"].keys() <= columns.keys()
     for name, values in content["per_video"].items():

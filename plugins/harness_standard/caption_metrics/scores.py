@@ -9,7 +9,7 @@ from harness import HarnessError
 from harness_standard.caption_metrics.bleu import BleuCounts, bleu, bleu_counts
 from harness_standard.caption_metrics.cider import cider_d
 from harness_standard.caption_metrics.meteor import meteor
-from harness_standard.caption_metrics.ptb import tokenize
+from harness_standard.caption_metrics.ptb import NAME, tokenize
 from harness_standard.caption_metrics.rouge import rouge_l
 
 
@@ -18,7 +18,7 @@ class CaptionScores:
     """``corpus`` on the papers' scale (times 100); the columns have an entry per prediction, in its order.
 
     ``rouge`` and ``meteor`` are in 0 to 1, ``cider`` in 0 to 10. Without METEOR, ``meteor`` is None and
-    ``meteor_absent`` says why.
+    ``meteor_absent`` says why. ``tokenizer`` is what the figures belong to.
     """
 
     corpus: dict[str, float]
@@ -27,6 +27,7 @@ class CaptionScores:
     cider: list[float]
     meteor: list[float] | None
     meteor_absent: str
+    tokenizer: str = NAME
 
 
 def evaluate(predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> CaptionScores:
@@ -41,7 +42,7 @@ def evaluate(predictions: Mapping[str, str], references: Mapping[str, Sequence[s
     bare = [video for video in predictions if not references.get(video)]
     if bare:
         raise HarnessError(
-            f"{len(bare)} of {len(predictions)} captioned videos have no reference caption, first {bare[0]!r}",
+            f"{len(bare)} of {len(predictions)} captioned videos have no reference, first {bare[0]!r}",
             "score only videos that the annotations describe",
         )
     hyps = [tokenize(caption) for caption in predictions.values()]
