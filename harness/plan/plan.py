@@ -106,6 +106,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         values["sources"] = {stage: source.identity for stage, source in self.sources.items()}
         for stage in self.sources:  # said by the above, without a place in it
             del values["recipe"]["stages"][stage]["source"]
+        if len(self.recipe.stages) > 1:  # keys are sorted before they are hashed
+            values["order"] = list(self.recipe.stages)
         for stage in values["recipe"]["stages"].values():
             if not stage["temporal"]:  # decides nothing
                 del stage["temporal"]

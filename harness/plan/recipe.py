@@ -39,7 +39,12 @@ class Layers:
     origins: yaml_io.Origins = field(default_factory=dict)
 
     def lay(self, values: Mapping[str, Any], origins: yaml_io.Origins) -> None:
+        """Lay values over the present ones. Stages stay in their order, new ones at the end, except where
+        a layer names all of them: then the order is its own."""
         self._merge(self.values, values, (), origins)
+        stages, named = self.values.get("stages"), values.get("stages")
+        if isinstance(stages, dict) and isinstance(named, Mapping) and stages.keys() <= named.keys():
+            self.values["stages"] = {name: stages[name] for name in named}
 
     def _merge(self, into: dict, values: Mapping, path: tuple[str, ...], origins: yaml_io.Origins) -> None:
         for key, value in values.items():

@@ -553,3 +553,13 @@ def test_the_plan_names_every_plugin_that_takes_part(lab):
         method="clip_vip", settings=("model.backbone={name: tiny}", "model.temporal={name: meanP}")
     )
     assert "video-text-harness:clip_vip" in recipe_only.versions
+
+
+def test_a_layer_that_names_all_stages_orders_them(lab):
+    """Stages come in the order of the last layer that names all of them; a layer that names some keeps it."""
+    lab.write("method.yaml", TINY + "stages: {finetune: {epochs: 2}}\n")
+    first = lab.write("first.yaml", "stages: {pretrain: {epochs: 3}, finetune: {}}\n")
+    later = lab.write("later.yaml", "stages: {pretrain: {lr: 0.5}}\n")
+    stages = lab.plan(recipes=(first, later)).recipe.stages
+    assert [(name, stage.epochs) for name, stage in stages.items()] == [("pretrain", 3), ("finetune", 2)]
+    assert stages["pretrain"].lr == 0.5
