@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ from harness_vlab.decoding import VlabDecoding
 from harness_vlab.encoder import EPS, MultimodalEncoder, PredictionHead, Sizes, allowed_keys
 from harness_vlab.options import VlabOptions, VlabStageOptions
 from harness_vlab.vocabulary import with_marks
-from harness_vlab.wordpiece import wordpiece
+from harness_vlab.wordpiece import file_of, wordpiece
 
 #: The factor on similarities is never larger (A10).
 MAX_SCALE = 100.0
@@ -232,7 +231,9 @@ def build(options: VlabOptions, context: BuildContext) -> Vlab:
         image.forget_text()
     folder = folder_of(options.bert) if options.bert else None
     if folder:
-        words = wordpiece(Path(folder / VOCABULARY), options.positions)
+        words = wordpiece(folder / VOCABULARY, options.positions)
+    elif options.vocabulary:
+        words = wordpiece(file_of(options.vocabulary), options.positions)
     else:
         words = with_marks(backbone.tokenizer)
     made = Vlab(backbone.visual, image, options, context.frames, words)

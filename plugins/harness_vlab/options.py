@@ -37,8 +37,10 @@ class VlabOptions(Options):
     image_backbone: dict[str, Any] = {}  # noqa: RUF012 - a msgspec struct copies its defaults
     # The multimodal encoder, BERT-base by default (A11). ``bert``: a folder with the files of
     # bert-base-uncased, or its name on the Hugging Face hub, for weights and vocabulary; empty: random
-    # weights and the backbone's own vocabulary.
+    # weights and ``vocabulary``, a vocab.txt or one of a package (``package:path``), or where that is
+    # empty too the backbone's own.
     bert: str = ""
+    vocabulary: str = ""
     hidden_size: _Count = 768
     layers: _Count = 12
     heads: _Count = 12

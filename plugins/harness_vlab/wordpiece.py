@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -61,6 +62,14 @@ def wordpiece(file: Path, context: int) -> Tokenizer:
         len(ids), ids["[CLS]"], ids["[SEP]"], pieces.decode, mask=ids["[MASK]"], pad=ids["[PAD]"]
     )
     return Tokenizer("bert-wordpiece", context, pieces, words)
+
+
+def file_of(name: str) -> Path:
+    """A ``vocab.txt`` by its path, or by ``package:path`` inside an installed package."""
+    package, colon, inside = name.partition(":")
+    if colon and package.isidentifier():
+        return Path(str(resources.files(package) / inside))
+    return Path(name).expanduser()
 
 
 @cache
