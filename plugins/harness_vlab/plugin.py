@@ -1,8 +1,8 @@
-"""Declares VLAB: the module, its losses, and three sizes of the method."""
+"""Declares VLAB: the module, its losses, three sizes of the method, and what was published of it."""
 
 from __future__ import annotations
 
-from harness import LossSpec, MethodSpec, Options, TemporalModuleSpec, hookimpl
+from harness import LossSpec, MethodSpec, Options, PublishedResultsSpec, TemporalModuleSpec, hookimpl
 from harness_vlab.options import (
     AllTasksOptions,
     UniLMOptions,
@@ -129,4 +129,16 @@ def harness_methods() -> list[MethodSpec]:
             offers=offers,
             paper=_PAPER,
         ),
+    ]
+
+
+@hookimpl
+def harness_published_results() -> list[PublishedResultsSpec]:
+    return [
+        PublishedResultsSpec(
+            name="vlab",
+            summary="VLAB-G's retrieval, captioning and question answering, as published",
+            rows="harness_vlab:published.yaml",
+            paper=_PAPER,
+        )
     ]
