@@ -120,6 +120,7 @@ def harness_methods() -> list[MethodSpec]:
             name="vlab_tiny",
             summary="VLAB on tiny_clip, all four stages in minutes on a processor",
             recipe=f"{_RECIPES}vlab_tiny.yaml",
+            recipes={"shapes": f"{_RECIPES}data/shapes.yaml"},
             tasks=_TASKS,
             variants={"all_tasks": f"{_RECIPES}variants/all_tasks.yaml"},
             ablations={
