@@ -47,11 +47,11 @@ _UNCERTAINTY = (
     "`a ± b` is the mean and sample standard deviation over seeds; `a [b, c]` is a single seed "
     "with its 95 % Wilson interval over queries."
 )
-_LEGEND = (
+_OF_RANKS = (
     "T2V is text-to-video, V2T video-to-text; R@k is in percent of all queries, MdR and MnR are "
-    "the median and mean rank counted from 1. Figures of other tasks are as papers print them, times 100. "
-    + _UNCERTAINTY
+    "the median and mean rank counted from 1."
 )
+_OF_FIGURES = "Figures of tasks without ranks are as papers print them, times 100."
 
 #: What is ranked: a text among clips, and back. Other units belong to tasks with figures of their own.
 RANKED = ("sentence", "paragraph")
@@ -162,6 +162,11 @@ def _stated(key: HardKey) -> Stated:
     return Stated(*(getattr(key, name) for name in Stated._fields))
 
 
+def _usual(stated: Stated) -> tuple[object, ...]:
+    """Sort key: as in :func:`_tables`, ranks before other tasks and plain scores first."""
+    return stated.query_unit not in RANKED, stated.postprocess != "none", stated
+
+
 def _tables(records: Sequence[ResultRecord]) -> dict[HardKey, list[ResultRecord]]:
     """The tables of one data set, the default one first.
 
@@ -199,7 +204,7 @@ def _dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
     rows = [record for record in records if record.kind == "published"]
     quoted = _partition((_stated(hard_key(record)), record) for record in rows)
     titles = [_title(key) for key in tables]
-    lines = [HEADER, "", f"# {escape(dataset)}", "", _LEGEND]
+    lines = [HEADER, "", f"# {escape(dataset)}", "", _legend(records)]
     if quoted:
         lines += ["", LEGEND]
     for key, title in zip(tables, titles, strict=True):
@@ -210,7 +215,7 @@ def _dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
             lines += ["", f"### {_section_title(part)}", "", render_rows(group_seeds(runs))]
         if key.missing == "worst":  # the first table that fits is the more usual one
             lines += _published_sections(quoted.pop(_stated(key), []))
-    for stated in sorted(quoted, key=lambda stated: (stated.postprocess != "none", stated)):
+    for stated in sorted(quoted, key=_usual):
         lines += [
             "",
             f"## {_conditions(stated)}",
@@ -219,6 +224,13 @@ def _dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
         ]
         lines += _published_sections(quoted[stated])
     return "\n".join(lines) + "\n"
+
+
+def _legend(records: Sequence[ResultRecord]) -> str:
+    """What the figures of a page are, of those kinds that it has."""
+    ranked = {record.protocol.query_unit in RANKED for record in records}
+    kinds = ([_OF_RANKS] if True in ranked else []) + ([_OF_FIGURES] if False in ranked else [])
+    return " ".join([*kinds, _UNCERTAINTY])
 
 
 def _published_sections(records: Sequence[ResultRecord]) -> list[str]:
@@ -242,7 +254,8 @@ def _title(key: HardKey) -> str:
 def _conditions(stated: Stated) -> str:
     if stated.query_unit not in RANKED:
         asked = f"{stated.n_queries} questions about " if stated.query_unit == "question" else ""
-        return f"{escape(stated.task)}, {escape(stated.protocol)}: {asked}{stated.n_gallery} videos"
+        names = dict.fromkeys((stated.task, stated.protocol))  # one where the protocol is called after it
+        return f"{', '.join(map(escape, names))}: {asked}{stated.n_gallery} videos"
     return (
         f"{escape(stated.protocol)}: {stated.n_queries} {stated.query_unit}s x {stated.n_gallery} videos, "
         f"post-processing: {escape(stated.postprocess)}"

@@ -1,8 +1,8 @@
-"""Declares VLAB: the module, its losses, and three sizes of the method."""
+"""Declares VLAB: the module, its losses, three sizes of the method, and what was published of it."""
 
 from __future__ import annotations
 
-from harness import LossSpec, MethodSpec, Options, TemporalModuleSpec, hookimpl
+from harness import LossSpec, MethodSpec, Options, PublishedResultsSpec, TemporalModuleSpec, hookimpl
 from harness_vlab.options import (
     AllTasksOptions,
     UniLMOptions,
@@ -120,6 +120,7 @@ def harness_methods() -> list[MethodSpec]:
             name="vlab_tiny",
             summary="VLAB on tiny_clip, all four stages in minutes on a processor",
             recipe=f"{_RECIPES}vlab_tiny.yaml",
+            recipes={"shapes": f"{_RECIPES}data/shapes.yaml"},
             tasks=_TASKS,
             variants={"all_tasks": f"{_RECIPES}variants/all_tasks.yaml"},
             ablations={
@@ -129,4 +130,16 @@ def harness_methods() -> list[MethodSpec]:
             offers=offers,
             paper=_PAPER,
         ),
+    ]
+
+
+@hookimpl
+def harness_published_results() -> list[PublishedResultsSpec]:
+    return [
+        PublishedResultsSpec(
+            name="vlab",
+            summary="VLAB-G's retrieval, captioning and question answering, as published",
+            rows="harness_vlab:published.yaml",
+            paper=_PAPER,
+        )
     ]

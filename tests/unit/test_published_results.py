@@ -227,6 +227,35 @@ def test_clips_with_several_texts_say_how_video_to_text_was_counted(tmp_path):
     assert "Video-to-text by" not in page(tmp_path, {})
 
 
+CAPTIONS: dict[str, Any] = {
+    "task": "captioning",
+    "protocol": "captioning",
+    "query_unit": "clip",
+    "t2v": None,
+    "v2t": None,
+    "figures": {"CIDEr": 74.9, "ROUGE-L": 68.3},
+    "recalled_fields": ["figures.ROUGE-L"],
+}
+
+
+def test_tasks_without_ranks_come_after_ranks(tmp_path):
+    """Their tables follow those of retrieval, post-processed ones too, and say a name once."""
+    text = page(tmp_path, CAPTIONS, {"postprocess": "dual_softmax"}, {"method": "method_b"})
+    titles = [line for line in text.splitlines() if line.startswith("## ")]
+    ranks = "test_a: 50 sentences x 50 videos, post-processing:"
+    assert titles == [f"## {ranks} none", f"## {ranks} dual_softmax", "## captioning: 50 videos"]
+
+
+def test_figures_of_other_tasks_are_told_apart_too(tmp_path):
+    """They stand in their own order, one from memory in parentheses, on a page that explains no ranks."""
+    text = page(tmp_path, CAPTIONS)
+    head, _, row = (line for line in text.splitlines() if line.startswith("|"))
+    assert [cell.strip() for cell in head.split("|")[2:-1]] == ["CIDEr", "ROUGE-L"]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["74.9", "(68.3)"]
+    assert "T2V" not in text and "tasks without ranks" in text
+    assert "tasks without ranks" not in page(tmp_path, {})
+
+
 def test_the_overview_ranks_measured_results_only(tmp_path):
     """A published row neither fills nor leads a column; a data set with nothing else is only linked."""
     rows = published.read(put(tmp_path / "rows.yaml", {"t2v": {"R@1": 99.9}}), "rows.yaml")
