@@ -111,7 +111,7 @@ def test_a_second_run_replaces_the_first(cli, finished, small_shapes):
 def test_without_json_a_summary_is_printed(cli, finished):
     """A person gets method, data set, gallery size and both directions."""
     shown = ok(cli("evaluate", finished.run, "--dataset", "shapes"))
-    assert f"{METHOD} on shapes/test-192" in shown and "192 queries x 192 clips" in shown
+    assert f"{METHOD} on shapes/test-192" in shown and "192 sentences x 192 clips" in shown
     assert "text to video" in shown and "video to text" in shown
 
 
@@ -241,7 +241,7 @@ def test_a_dry_run_writes_nothing(cli, workplace, small_shapes):
         "stage finetune    192 samples, 6 steps of 32, about",
         "scoring           192 x 192 pairs, about 0:00 on one ",
         "the row that would be written",
-        "192 queries x 192 clips, post-processing none",
+        "192 sentences x 192 clips, post-processing none",
     ):
         assert said in shown
 
