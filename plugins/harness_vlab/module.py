@@ -234,7 +234,7 @@ def build(options: VlabOptions, context: BuildContext) -> Vlab:
     if folder:
         words = wordpiece(Path(folder / VOCABULARY), options.positions)
     else:
-        words = with_marks(backbone.tokenizer)
+        words = with_marks(backbone.tokenizer, options.positions)
     made = Vlab(backbone.visual, image, options, context.frames, words)
     if folder and context.load:
         load_bert(folder, made.multimodal, made.mlm_head)
