@@ -12,7 +12,7 @@ from harness.engine import Evaluation, Task, TaskResult
 from harness.models import Encoding, GenerativeModule, beam_search, said
 from harness.results.record import Example, Metrics
 from harness_standard.caption_metrics import CaptionScores, evaluate
-from harness_standard.protocol import protocol_of, refuse_all_missing, spread
+from harness_standard.protocol import longest, protocol_of, refuse_all_missing, spread
 from harness_standard.writing_options import CaptioningOptions
 
 #: The order of the figures; the first one orders the rows of a table.
@@ -78,7 +78,8 @@ class Captioning(Task):
         words = module.writes.vocabulary
         assert words is not None
         started = module.start(memory, prompt, width * o.beams)
-        ids, _ = beam_search(started, len(memory), o.beams, o.length, words.end, o.length_penalty)
+        length = longest(module, o.length)
+        ids, _ = beam_search(started, len(memory), o.beams, length, words.end, o.length_penalty)
         return [said(row, module.writes) for row in torch.Tensor.tolist(ids)]
 
 

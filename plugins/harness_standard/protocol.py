@@ -1,4 +1,4 @@
-"""What a test was of, for the record of any task, and when it is none."""
+"""What tasks share: what a test was of, when it is none, and how long a text may get."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 from harness import HarnessError
 from harness.data import Clip
 from harness.engine import Evaluation
+from harness.models import GenerativeModule
 from harness.results.digest import texts_hash
 from harness.results.record import Protocol
 
@@ -40,6 +41,11 @@ def refuse_all_missing(clips: Sequence[Clip], missing: Mapping[str, str]) -> Non
             f"none of the {len(clips)} test clips can be read, the first: {clips[0].id} ({missing[clips[0].id]})",
             "check the data root",
         )
+
+
+def longest(module: GenerativeModule, wanted: int) -> int:
+    """``wanted`` tokens, or as many as the module has room for after the start token."""
+    return min(wanted, module.writes.context - 1)
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:

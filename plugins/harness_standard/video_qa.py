@@ -13,12 +13,14 @@ from harness.data import Question, asked_and_answered
 from harness.engine import Evaluation, Task, TaskResult
 from harness.models import Encoding, GenerativeModule, beam_search, forced_scores, said
 from harness.results.record import Example, Metrics
-from harness_standard.protocol import protocol_of, refuse_all_missing, spread
+from harness_standard.protocol import longest, protocol_of, refuse_all_missing, spread
 from harness_standard.writing_options import VideoQAOptions
 
 _EXAMPLES = 8
 #: Rows that candidate answers are scored in at once.
 _ROWS = 512
+#: Tokens of a candidate that count, with the end.
+_LONGEST = 31
 
 
 class VideoQA(Task):
@@ -50,12 +52,18 @@ class VideoQA(Task):
         if evaluation.plan.recipe.evaluation.missing == "drop":
             questions = [question for question in questions if question.clip_id not in missing]
             clips = [clip for clip in clips if clip.id not in missing]
+            if not questions:
+                raise HarnessError(
+                    f"no test clip of {evaluation.plan.dataset}/{evaluation.plan.protocol.test} with a question "
+                    "can be read",
+                    "check the data root",
+                )
         answers = {
             question.id: answer
             for name, texts in written.items()
             for question, answer in zip(asked[name], texts, strict=True)
         }
-        right = [plain(answers.get(q.id, "")) == plain(q.answer) for q in questions]
+        right = [q.id in answers and plain(answers[q.id]) == plain(q.answer) for q in questions]
         figures = {"accuracy": 100 * sum(right) / len(right)}
         for kind in sorted({q.kind for q in questions if q.kind}):
             of_kind = [ok for ok, q in zip(right, questions, strict=True) if q.kind == kind]
@@ -108,7 +116,8 @@ class VideoQA(Task):
         if candidates:
             return _likeliest(module, memory, prompt, width, candidates)
         rows = len(memory) * width
-        ids, _ = beam_search(module.start(memory, prompt, width), rows, 1, self.options.length, words.end)
+        length = longest(module, self.options.length)
+        ids, _ = beam_search(module.start(memory, prompt, width), rows, 1, length, words.end)
         return [said(row, module.writes) for row in torch.Tensor.tolist(ids)]
 
 
@@ -116,8 +125,7 @@ def _likeliest(
     module: GenerativeModule, memory: Tensor, prompt: Encoding, width: int, candidates: Sequence[str]
 ) -> list[str]:
     """For each question the candidate of the highest summed log probability, its end included."""
-    longest = module.writes.context
-    encoding = module.writes.encode(candidates, min(longest, 32))
+    encoding = module.writes.encode(candidates, longest(module, _LONGEST) + 1)
     length = int(encoding.mask.sum(dim=1).max())
     ids = encoding.tokens[:, 1:length].to(memory.device)
     mask = encoding.mask[:, 1:length].to(memory.device)

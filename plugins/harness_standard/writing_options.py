@@ -12,8 +12,8 @@ _Count = Annotated[int, Meta(ge=1)]
 
 
 class CaptioningOptions(Options):
-    """``beams``, the longest caption in tokens with the end, and the power of its length that a
-    hypothesis' score is divided by."""
+    """``beams``, the longest caption in tokens with the end (no longer than the model has room for), and
+    the power of its length that a hypothesis' score is divided by."""
 
     beams: _Count = 3
     length: _Count = 30

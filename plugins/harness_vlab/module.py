@@ -235,7 +235,7 @@ def build(options: VlabOptions, context: BuildContext) -> Vlab:
     elif options.vocabulary:
         words = wordpiece(file_of(options.vocabulary), options.positions)
     else:
-        words = with_marks(backbone.tokenizer)
+        words = with_marks(backbone.tokenizer, options.positions)
     made = Vlab(backbone.visual, image, options, context.frames, words)
     if folder and context.load:
         load_bert(folder, made.multimodal, made.mlm_head)

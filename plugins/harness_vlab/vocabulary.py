@@ -26,9 +26,9 @@ class _WithMarks:
         return Encoding(torch.where(found.mask, found.tokens, self.pad), found.mask)
 
 
-def with_marks(tokenizer: Tokenizer) -> Tokenizer:
-    """The same words, with the mask as id ``size`` and padding as ``size + 1`` (J.6 of the specification:
-    CLIP's own id for padding is a real token)."""
+def with_marks(tokenizer: Tokenizer, positions: int) -> Tokenizer:
+    """The same words for texts of at most ``positions`` tokens, with the mask as id ``size`` and padding as
+    ``size + 1`` (J.6 of the specification: CLIP's own id for padding is a real token)."""
     words = tokenizer.vocabulary
     if words is None:
         raise HarnessError(
@@ -38,7 +38,7 @@ def with_marks(tokenizer: Tokenizer) -> Tokenizer:
     mask, pad = words.size, words.size + 1
     return Tokenizer(
         f"{tokenizer.name}+marks",
-        tokenizer.context,
+        min(tokenizer.context, positions),
         _WithMarks(tokenizer, pad),
         replace(words, size=words.size + _ADDED, mask=mask, pad=pad),
     )

@@ -75,7 +75,8 @@ def file_of(name: str) -> Path:
 @cache
 def _pieces(file: str) -> dict[str, int]:
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        # A piece may be a character that only str.splitlines takes for the end of a line.
+        lines = Path(file).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"{file} cannot be read: {error}", "get the file again") from error
     found = {piece: number for number, piece in enumerate(lines)}

@@ -22,6 +22,14 @@ METHODS = {
     "omnisource": ("train.loss={name: ocl_vsc_fc}",),
     "pairwise": (f"model.temporal={{name: {pairs.NAME}}}",),
 }
+#: A small VLAB with cross-attentions of their own for both streams; no weight draws random numbers.
+WRITER = (
+    "model.temporal={dropout: 0.0, adapter_width: 8, hidden_size: 24, heads: 2, layers: 1, intermediate_size: 32,"
+    " share_cross_attention: false}",
+    "model.backbone={layers: 1, text_layers: 1}",
+)
+#: Losses of what is written, and all of the method's at once.
+WRITTEN = ("vlab_all_tasks", "uni_lm", "answer")
 #: 190 readable clips and 192 texts in batches of 40: no share is like another.
 TEST_BATCH = "evaluation.batch_size=40"
 
@@ -47,11 +55,12 @@ def plan(cached_here):
 
     def make(method: str, *settings: str, data_root=None) -> RunPlan:
         chosen = ("train.precision=fp64", "train.clip_grad_norm=0")
+        own = (*WRITER, f"train.loss={{name: {method}}}") if method in WRITTEN else METHODS[method]
         request = Request(
-            method="clip_vip",
+            method="vlab_l" if method in WRITTEN else "clip_vip",
             dataset="shapes",
             data_roots=(data_root,) if data_root else (),
-            settings=(*chosen, *METHODS[method], *settings),
+            settings=(*chosen, *own, *settings),
         )
         made, _ = build_plan(request, registry())
         open_prepared(made, registry())
@@ -91,6 +100,48 @@ def test_a_few_samples_at_a_time(crew, plan, tmp_path, method):
     [(losses, _)] = crew.run(1, parts.train, asked, tmp_path / "one")
     shared, _ = crew.run(2, parts.train, asked, tmp_path / "many", 2)[0]
     np.testing.assert_allclose(shared, losses, rtol=TOLERANCE, atol=0)
+
+
+@pytest.mark.parametrize("loss", WRITTEN)
+def test_losses_of_what_is_written(crew, plan, tmp_path, loss):
+    """Three losses and all first gradients of two workers, whole and two samples at a time, are those of
+    one: means over all words and answers of the batch, and the same words hidden."""
+    asked = plan(loss, *_training(9, 27), "data.jitter=true", "data.candidates=12")
+    [(losses, gradients)] = crew.run(1, parts.train, asked, tmp_path / "one")
+    assert len(losses) == len(set(losses)) == 3
+    largest = max(gradient.abs().max().item() for gradient in gradients.values())
+    for micro_batch in (0, 2):
+        folder = tmp_path / f"many-{micro_batch}"
+        shared, shared_gradients = crew.run(2, parts.train, asked, folder, micro_batch)[0]
+        np.testing.assert_allclose(shared, losses, rtol=TOLERANCE, atol=0)
+        assert shared_gradients.keys() == gradients.keys()
+        assert {
+            "temporal.mlm_head.bias",
+            "temporal.image_type",
+            "temporal.frame_embedding",
+        } <= gradients.keys()
+        for name, gradient in gradients.items():
+            # A key's bias, for one, has no gradient but rounding: attention does not see it.
+            scale = max(gradient.abs().max().item(), 1e-6 * largest)
+            difference = (shared_gradients[name] - gradient).abs().max().item()
+            assert difference <= TOLERANCE * scale, name
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_written_texts(crew, plan, tmp_path, asked):
+    """Captions by beam search, and answers to three questions about each clip, are the same for one and
+    two workers and for any batch size, with one clip missing."""
+    texts = []
+    for world, size in ((1, 5), (1, 3), (2, 3)):
+        settings = ("data.options.train_clips=8", f"evaluation.batch_size={size}", "data.frames=2")
+        found, *others = crew.run(world, parts.write, plan("uni_lm", *settings), asked, 11)
+        assert others == [(None, found[1])] * (world - 1)
+        texts.append(found)
+    assert texts[0] == texts[1] == texts[2]
+    written, unreadable = texts[0]
+    assert len(written) == 10 and unreadable == {"test00003": "not found"}
+    assert {len(each) for each in written.values()} == {3 if asked else 1}
+    assert len({tuple(each) for each in written.values()}) > 1
 
 
 def test_a_loss_with_parameters_in_a_second_stage(crew, plan, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.encode import encode_clips, encode_texts
-from harness.engine.inputs import Batches
+from harness.engine.generate import write_texts
+from harness.engine.inputs import Batches, by_clip
 from harness.engine.loading import make_batches, open_dataset
 from harness.engine.randomness import key
 from harness.engine.score import score_matrix
@@ -20,6 +22,7 @@ from harness.engine.train import Trainer
 from harness.engine.training_data import training_data
 from harness.engine.worker import Job, work
 from harness.engine.workers import Workers
+from harness.models import beam_search, said
 from harness.models.assembly import VideoTextModel, build_model, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import registry
@@ -87,6 +90,26 @@ def evaluate(workers: Workers, plan: RunPlan, folder: Path, model: Path) -> Any:
     pairs.register()
     outcome = work(Job(plan=plan, folder=str(folder), model=str(model)), workers)
     return outcome and (outcome.queries, outcome.metrics, outcome.missing)
+
+
+def write(workers: Workers, plan: RunPlan, asked: bool, count: int) -> Any:
+    """What an untrained model, its weights stirred, writes about the first ``count`` test clips, of which
+    the fourth is missing."""
+    model, dataset, batches = opened(plan)
+    with torch.no_grad():
+        for parameter in model.temporal.parameters():
+            parameter += torch.randn_like(parameter) * (0.5 if parameter.ndim > 1 else 0.1)
+    clips = [replace(c, path=None) if n == 3 else c for n, c in enumerate(dataset.clips("test")[:count])]
+    beams = 1 if asked else 2
+
+    def said_of(module, memory, prompt, width) -> list[str]:
+        end = module.writes.vocabulary.end
+        started = module.start(memory, prompt, width * beams)
+        ids, _ = beam_search(started, len(memory) * width, beams, 5, end)
+        return [said(row, module.writes) for row in ids.tolist()]
+
+    prompts = by_clip(dataset.questions("test")) if asked else None
+    return write_texts(model, clips, prompts, said_of, batches, workers, plan.recipe.evaluation)
 
 
 def score(workers: Workers, plan: RunPlan, counts: tuple[int, int], budget_mb: int) -> np.ndarray | None:
