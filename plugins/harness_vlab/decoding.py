@@ -105,12 +105,13 @@ class VlabDecoding(Decoding):
 
     def _heads_apart(self) -> MemoryKeys:
         """The same with each head's keys in one piece. With two queries for every reading, reading them is
-        what takes the time; layer by layer, so that only one layer is held twice."""
+        what takes the time; stream by stream, so that only one is held twice."""
         streams = self.module.streams(self.memory)
         return [
             [
                 (name, (keys.contiguous(), values.contiguous()))
-                for name, (keys, values) in layer.memory_keys(streams)
+                for stream, memory in streams.items()
+                for name, (keys, values) in layer.memory_keys({stream: memory})
             ]
             for layer in self.module.multimodal.layers
         ]
