@@ -76,7 +76,7 @@ def measure(method: str, settings: Sequence[str], backbone: str, batch: int, mic
             f"micro-batches of {micro_batch} are no part of a batch of {batch}",
             "choose a smaller --micro-batch",
         )
-    recipe = _recipe(method, settings, backbone)
+    recipe = recipe_of(method, settings, backbone)
     stage = next(reversed(recipe.stages.values()))
     whole, parts = (_in_a_process(method, settings, backbone, batch, rows) for rows in (0, micro_batch))
     return Result(
@@ -93,7 +93,7 @@ def measure(method: str, settings: Sequence[str], backbone: str, batch: int, mic
 
 def take(method: str, settings: Sequence[str], backbone: str, batch: int, micro_batch: int) -> Step:
     """The steps, in this process. The model's weights stay as they are."""
-    recipe = _recipe(method, settings, backbone)
+    recipe = recipe_of(method, settings, backbone)
     stage = next(reversed(recipe.stages.values()))
     torch.manual_seed(0)
     model = build_model(recipe, registry(), load=False).to(here().device).train()
@@ -136,7 +136,7 @@ def made_up(recipe: Recipe, model: VideoTextModel, sources: Sequence[str], batch
     return Batch({name: source(name) for name in sources})
 
 
-def _recipe(method: str, settings: Sequence[str], backbone: str) -> Recipe:
+def recipe_of(method: str, settings: Sequence[str], backbone: str) -> Recipe:
     spec, _ = registry().find("methods", method)
     layers = lay_recipes(spec, None)
     lay_request(

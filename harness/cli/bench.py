@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 
@@ -247,3 +249,55 @@ def step(method, backbone, settings, batch, micro_batch, as_json) -> None:
 
     result = measurement.measure(method, settings, backbone, batch, micro_batch)
     click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+
+
+@bench.command("generate")
+@click.argument("method", metavar="[METHOD]", required=False)
+@click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="As for `harness run`.")
+@click.option(
+    "--layers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Layers of what writes (model.temporal.layers); 0: as many as the recipe has.",
+)
+@click.option(
+    "--clips", type=click.IntRange(min=1), default=4, show_default=True, metavar="N", help="Clips at once."
+)
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="Tokens of each text.",
+)
+@click.option(
+    "--beams",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Texts about each clip; one is greedy search.",
+)
+@click.option(
+    "--turns",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How often each way is timed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+def generate(method, settings, layers, clips, tokens, beams, turns, as_json) -> None:
+    """Writing with keys and values kept from token to token, and without.
+
+    The writing part of METHOD (default: the first that writes) at its recipe's sizes, before a random
+    memory; the towers are not run. Ends with exit code 1 when the ways do not write the same ids.
+    """
+    from harness.bench import generate as measurement
+
+    result = measurement.measure(method, settings, layers, clips, tokens, beams, turns)
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    sys.exit(0 if result.same else 1)

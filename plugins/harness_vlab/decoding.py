@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.models import Decoding, Encoding
-from harness_vlab.encoder import KeysValues, allowed_keys
+from harness_vlab.encoder import KeysValues, MemoryKeys, allowed_keys
 
 if TYPE_CHECKING:
     from harness_vlab.module import Vlab
@@ -25,7 +25,11 @@ class VlabDecoding(Decoding):
         self.mask_id = words.mask
         rows = len(memory) * width
         self.ids = torch.full((rows, 1), words.start, dtype=torch.long, device=memory.device)
-        self._memory = None if cache == "nothing" else self._memory_keys()
+        self._memory = None
+        if cache == "memory":
+            self._memory = self._memory_keys()
+        elif cache == "all":
+            self._memory = self._heads_apart()
         self._past: list[KeysValues | None] = [None] * len(module.multimodal.layers)
         self._asked: list[KeysValues | None] = [None] * len(module.multimodal.layers)
         self._next: Tensor | None = None
@@ -71,7 +75,10 @@ class VlabDecoding(Decoding):
             everything = parts[0]
             for part in parts[1:]:
                 everything = _joined(everything, part)
-            x = layer(x, everything, self._memory[number], self._allowed(place))
+            allowed = self._allowed(place)
+            if number + 1 == len(encoder.layers):  # nothing reads what becomes of the token here
+                x, allowed = x[:, -1:], allowed[:, :, -1:]
+            x = layer(x, everything, self._memory[number], allowed)
         return self.module.logits(x[:, -1])
 
     def _allowed(self, place: int) -> Tensor:
@@ -93,8 +100,21 @@ class VlabDecoding(Decoding):
             self._asked[number] = own = layer.attention.keys_values(x)
             x = layer(x, own, self._memory[number], allowed)
 
-    def _memory_keys(self):
+    def _memory_keys(self) -> MemoryKeys:
         return self.module.multimodal.memory_keys(self.module.streams(self.memory))
+
+    def _heads_apart(self) -> MemoryKeys:
+        """The same with each head's keys in one piece. With two queries for every reading, reading them is
+        what takes the time; stream by stream, so that only one is held twice."""
+        streams = self.module.streams(self.memory)
+        return [
+            [
+                (name, (keys.contiguous(), values.contiguous()))
+                for stream, memory in streams.items()
+                for name, (keys, values) in layer.memory_keys({stream: memory})
+            ]
+            for layer in self.module.multimodal.layers
+        ]
 
 
 def _joined(first: KeysValues, second: KeysValues) -> KeysValues:

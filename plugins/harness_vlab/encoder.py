@@ -19,6 +19,9 @@ EPS = 1e-12
 #: Keys and values ``[B, H, N, d]``.
 KeysValues = tuple[Tensor, Tensor]
 
+#: Of every layer, those of each stream by the name of its cross-attention, in the order of their use.
+MemoryKeys = list[list[tuple[str, KeysValues]]]
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -163,14 +166,14 @@ class MultimodalEncoder(nn.Module):
     def layers(self) -> Sequence[EncoderLayer]:
         return list(self.encoder["layer"])
 
-    def memory_keys(self, streams: dict[str, Tensor]) -> list[list[tuple[str, KeysValues]]]:
+    def memory_keys(self, streams: dict[str, Tensor]) -> MemoryKeys:
         """Keys and values of the streams, for every layer."""
         return [layer.memory_keys(streams) for layer in self.layers]
 
     def forward(
         self,
         tokens: Tensor,
-        memory: list[list[tuple[str, KeysValues]]],
+        memory: MemoryKeys,
         allowed: Tensor,
         prompt: Tensor | None = None,
     ) -> Tensor:
