@@ -71,12 +71,14 @@ def _describe(
     facts += [(label, value) for label, value in (("paper", spec.paper), ("licence", spec.licence)) if value]
     if isinstance(spec, DatasetSpec):
         facts += [
-            ("protocol", f"{p.name}: train '{p.train}', test '{p.test}'. {p.summary}") for p in spec.protocols
+            ("protocol", f"{p.name} ({', '.join(p.tasks)}): train '{p.train}', test '{p.test}'. {p.summary}")
+            for p in spec.protocols
         ]
     if isinstance(spec, MethodSpec):
         facts.append(("recipe", spec.recipe))
         facts += [(f"recipe for {name}", resource) for name, resource in sorted(spec.recipes.items())]
         facts += [(f"--recipe {name}", resource) for name, resource in sorted(spec.variants.items())]
+        facts += [(f"--task {name}", resource) for name, resource in sorted(spec.tasks.items())]
         facts += [(f"harness ablate ... {name}", file) for name, file in sorted(spec.ablations.items())]
     elif isinstance(spec, PublishedResultsSpec):
         facts.append(("file", spec.rows))

@@ -238,10 +238,11 @@ def _repeated(one: Features, count: int) -> Features:
 
 def _row(plan: RunPlan, model: VideoTextModel, batches: Batches, dataset: Dataset) -> str:
     test = plan.protocol.test
-    clips, captions = dataset.clips(test), dataset.captions(test)
+    clips, unit = dataset.clips(test), plan.protocol.query_unit
+    asked = {"question": dataset.questions, "clip": dataset.clips}.get(unit, dataset.captions)(test)
     facts = {
         "method": plan.method,
-        "table": f"{plan.dataset}/{plan.protocol.name}, {len(captions)} queries x {len(clips)} clips, post-processing {plan.recipe.evaluation.postprocess['name']}",
+        "table": f"{plan.dataset}/{plan.protocol.name}, {len(asked)} {unit}s x {len(clips)} clips, post-processing {plan.recipe.evaluation.postprocess['name']}",
         "train split": train_split(plan, plan),
         "backbone": model.backbone.name,
         "frames": plan.recipe.data.frames,
