@@ -13,6 +13,9 @@ import pytest
 # Read when huggingface_hub is first imported, so they cannot wait for a fixture.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests that run side by side share the cores: more threads than those only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Data and budget of a run that takes seconds.
 SMALL = ("--set", "data.options.train_clips=192", "--set", "train.epochs=1")
