@@ -99,7 +99,15 @@ def run(
 @_SCORING
 @PLACES
 @_MICRO_BATCH
-def ablate(leaderboards, runs, workers, as_json, name, micro_batch, **asked) -> None:
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Run each part with so many seeds, from --seed on, and show means and differences.",
+)
+def ablate(leaderboards, runs, workers, as_json, name, micro_batch, seeds, **asked) -> None:
     """Run a method once for each part of an ablation (`harness describe METHOD` names them).
 
     What has a record in its run folder is not run again.
@@ -118,9 +126,10 @@ def ablate(leaderboards, runs, workers, as_json, name, micro_batch, **asked) -> 
         Places(runs, leaderboards),
         workers=default_workers() if workers is None else workers,
         micro_batch=micro_batch or 0,
+        seeds=seeds,
     )
     if as_json:
-        click.echo("".join(dumps(cell.record) for cell in cells), nl=False)
+        click.echo("".join(dumps(record) for cell in cells for record in cell.records), nl=False)
     else:
         click.echo(ablation.summary(cells))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
+from sample_records import sample
 
 from harness.cli import main
+from harness.engine.ablation import Cell, summary
 from harness.errors import HarnessError
 from harness.plan.ablation import cells_of
 from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
-from harness.results.record import load
+from harness.results.record import Metrics, ResultRecord, load
 
 
 def test_every_part_is_a_plan_of_its_own():
@@ -62,3 +64,21 @@ def test_a_second_command_runs_nothing_again(small_shapes, tmp_path, monkeypatch
     assert "clip_vip, 9 proxies" in page
     overview = (tmp_path / "leaderboards" / "README.md").read_text()
     assert "9 proxies" not in overview
+
+
+def a_record(recall: float, seed: int) -> ResultRecord:
+    figures = {"R@1": recall, "R@5": 90.0, "R@10": 95.0, "MdR": 1.0, "MnR": 1.5}
+    return sample(seed=seed, metrics=Metrics(t2v=figures, v2t=figures))
+
+
+def test_several_seeds_give_means_and_a_paired_difference():
+    """Differences are by seed, so that what all parts share of a seed does not widen the interval."""
+    parts = {"with": (70.0, 60.0, 50.0), "without": (60.0, 51.0, 39.0)}
+    cells = [
+        Cell(name, tuple(a_record(r1, seed) for seed, r1 in enumerate(values)), 0)
+        for name, values in parts.items()
+    ]
+    rows = summary(cells).splitlines()
+    assert "60.0 ± 10.0" in rows[2] and "50.0 ± 10.5" in rows[3]
+    # The differences are -10, -9, -11: 4.303 / sqrt(3) around their mean.
+    assert "-10.0 [-12.5, -7.5]" in rows[3]
