@@ -58,10 +58,12 @@ class TemporalModuleSpec(ComponentSpec):
     """How a backbone is run over a clip; ``factory(options, context) -> TemporalModule``.
 
     ``stage_options`` are those that a stage of training may set, ``stages.NAME.temporal``, for a module
-    that is not the same in all of them (:meth:`harness.models.TemporalModule.enter_stage`).
+    that is not the same in all of them (:meth:`harness.models.TemporalModule.enter_stage`). ``files`` are
+    options that may name a local file or folder: its content, not its path, is part of a run's digest.
     """
 
     stage_options: type[Options] = Options
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,7 @@ def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> Run
         protocol=protocol_of(dataset, recipe, plan.task, registry),
         pretraining=trained_on.pretraining,
         weights_sha256=trained_on.weights_sha256,
+        module_sha256=trained_on.module_sha256,
         init_from=trained_on.init_from,
         init_sha256=trained_on.init_sha256,
         train_texts=trained_on.train_texts,

@@ -63,7 +63,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
     the data set has been opened. ``sources`` holds, by stage, the other data sets that are trained on.
     ``init_from`` is the file that the whole model starts from. ``auxiliary_sha256`` is the content of
-    the files of further texts, by name.
+    the files of further texts, by name, ``module_sha256`` that of the temporal module's, by option.
     """
 
     method: str
@@ -82,6 +82,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     init_sha256: str = ""
     train_texts: str = ""
     auxiliary_sha256: dict[str, str] = {}
+    module_sha256: dict[str, str] = {}
     sources: dict[str, StageData] = {}
 
     @property
@@ -98,6 +99,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         del values["recipe"]["note"], values["recipe"]["variant"]
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
+        values["recipe"]["model"]["temporal"].update(values.pop("module_sha256"))
         if not values["recipe"]["evaluation"]["task"]:  # a task without options
             del values["recipe"]["evaluation"]["task"]
         del values["recipe"]["data"]["auxiliary"]  # places, too
@@ -294,8 +296,16 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
         init_from=start,
         init_sha256=sha256_file(start) if start else "",
         auxiliary_sha256={name: _sha256_of(file) for name, file in recipe.data.auxiliary.items()},
+        module_sha256=_module_files(recipe, registry),
         sources=_sources(recipe, roots, registry),
     )
+
+
+def _module_files(recipe: Recipe, registry: Registry) -> dict[str, str]:
+    """The content of the local files and folders that the temporal module's options name."""
+    spec, _ = registry.find("temporal modules", recipe.model.temporal["name"])
+    named = {name: Path(recipe.model.temporal.get(name) or "").expanduser() for name in spec.files}
+    return {name: _sha256_of(str(path)) for name, path in named.items() if path.name and path.exists()}
 
 
 def _sha256_of(place: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -34,6 +35,7 @@ class Sizes:
     intermediate: int
     positions: int
     dropout: float = 0.0
+    init_std: float = 0.02
     streams: tuple[str, ...] = ("crossattention",)
 
 
@@ -160,7 +162,7 @@ class MultimodalEncoder(nn.Module):
         self.embeddings = Embeddings(sizes)
         layers = [EncoderLayer(sizes, blend, reduce) for _ in range(sizes.layers)]
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(layers)})
-        self.apply(_start)
+        self.apply(partial(_start, sizes.init_std))
 
     @property
     def layers(self) -> Sequence[EncoderLayer]:
@@ -194,7 +196,7 @@ class PredictionHead(nn.Module):
         self.dense = nn.Linear(sizes.hidden, sizes.hidden)
         self.LayerNorm = nn.LayerNorm(sizes.hidden, eps=EPS)
         self.bias = nn.Parameter(torch.zeros(sizes.vocabulary))
-        self.apply(_start)
+        self.apply(partial(_start, sizes.init_std))
 
     def forward(self, hidden: Tensor, words: Tensor) -> Tensor:
         """``hidden [..., W]`` to ``[..., V]``; ``words [V, W]``."""
@@ -218,9 +220,9 @@ def allowed_keys(text: Tensor, prompt: Tensor | None, causal: bool) -> Tensor:
     return (seen & real[:, None, :])[:, None]
 
 
-def _start(module: nn.Module) -> None:
-    """BERT's own initial weights."""
+def _start(std: float, module: nn.Module) -> None:
+    """Initial weights as BERT's."""
     if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=std)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)

@@ -90,6 +90,7 @@ class Vlab(GenerativeModule):
             intermediate=options.intermediate_size,
             positions=options.positions,
             dropout=options.dropout,
+            init_std=options.init_std,
             streams=("crossattention_image", "crossattention_video") if split else ("crossattention",),
         )
         self.multimodal = MultimodalEncoder(sizes, options.blend, options.parallel_reduce)

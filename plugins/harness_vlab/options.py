@@ -49,6 +49,8 @@ class VlabOptions(Options):
     dropout: _Share = 0.1
     max_frames: _Start = 0  # rows of the table of frames; 0: the recipe's frames
     frame_init_std: _Weight = 0.02
+    # BERT's; a narrow encoder that starts from random weights wants about one over the root of its width.
+    init_std: _Weight = 0.02
 
 
 class VlabStageOptions(Options):

@@ -16,6 +16,7 @@ HARNESS_API = (1, 1)
 _PAPER = "VLAB, arXiv 2305.13167; IEEE Transactions on Multimedia 27 (2025)"
 _RECIPES = "harness_vlab:recipes/"
 _TASKS = {task: f"{_RECIPES}tasks/{task}.yaml" for task in ("captioning", "video_qa")}
+_TINY_TASKS = _TASKS | {f"shapes/{task}": f"{_RECIPES}tasks/{task}_shapes.yaml" for task in _TASKS}
 
 
 @hookimpl
@@ -27,6 +28,7 @@ def harness_temporal_modules() -> list[TemporalModuleSpec]:
             factory="harness_vlab.module:build",
             options=VlabOptions,
             stage_options=VlabStageOptions,
+            files=("bert", "vocabulary"),
             paper=_PAPER,
         )
     ]
@@ -121,7 +123,7 @@ def harness_methods() -> list[MethodSpec]:
             summary="VLAB on tiny_clip, all four stages in minutes on a processor",
             recipe=f"{_RECIPES}vlab_tiny.yaml",
             recipes={"shapes": f"{_RECIPES}data/shapes.yaml"},
-            tasks=_TASKS,
+            tasks=_TINY_TASKS,
             variants={"all_tasks": f"{_RECIPES}variants/all_tasks.yaml"},
             ablations={
                 "blending": f"{_RECIPES}ablations/blending.yaml",

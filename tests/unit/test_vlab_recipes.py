@@ -250,3 +250,14 @@ def test_the_document_names_options_that_exist():
     }
     assert {section for section, _ in named} == set(known)
     assert [f"{section}.{option}" for section, option in named if option not in known[section]] == []
+
+
+def test_a_local_vocabulary_counts_by_its_content(tmp_path):
+    """Two places of one file are one run, and another content is another run."""
+    digests = []
+    for name, text in (("a.txt", "one"), ("b.txt", "one"), ("c.txt", "two")):
+        (tmp_path / name).write_text(text)
+        settings = (f"model.temporal.vocabulary={tmp_path / name}",)
+        plan, _ = build_plan(Request(method="vlab_tiny", dataset="shapes", settings=settings), registry())
+        digests.append(plan.digest)
+    assert digests[0] == digests[1] != digests[2]
