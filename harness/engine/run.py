@@ -71,6 +71,8 @@ def run(
     plan = prepared_plan(plan, dataset, registry)
     check_run(plan, dataset, registry)
     refuse_start(plan, dataset, registry)
+    if resume:
+        refuse_resume(plan, where.runs)
     weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
         write_clips(folder, plan, dataset, registry)
@@ -214,14 +216,19 @@ def pretrained_weights(plan: RunPlan | None, registry: Registry) -> Path | None:
     return made / TRAINED_BACKBONE
 
 
+def refuse_resume(plan: RunPlan, runs: Path) -> None:
+    """Refuse to go on with a run that never began, before anything is made for it."""
+    folder = runs.resolve() / plan.name
+    if not (folder / PLAN).exists():
+        raise HarnessError(
+            f"nothing to resume in {folder}", "start the run without --resume, with the same --runs"
+        )
+
+
 @contextmanager
 def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Iterator[Path]:
     """The run's folder with its plan, emptied unless the run is resumed."""
     folder = runs.resolve() / plan.name
-    if resume and not (folder / PLAN).exists():
-        raise HarnessError(
-            f"nothing to resume in {folder}", "start the run without --resume, with the same --runs"
-        )
     with _locked(folder) if resume else fresh_folder(folder):
         write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
         yield folder

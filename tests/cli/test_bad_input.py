@@ -87,7 +87,7 @@ def test_an_unknown_method_in_a_process_of_its_own(harness, workplace):
     ("arguments", "said"),
     [
         (("--dataset", "shape"), "unknown dataset 'shape'"),
-        (("--dataset", "shapes", "--task", "captioning"), "unknown task 'captioning'"),
+        (("--dataset", "shapes", "--task", "sorting"), "unknown task 'sorting'"),
         (("--dataset", "shapes", "--backbone", "tini"), "unknown backbone 'tini'"),
         (("--dataset", "shapes", "--post", "dsll"), "unknown postprocessor 'dsll'"),
         (("--dataset", "shapes", "--protocol", "full"), "data set 'shapes' has no protocol 'full'"),

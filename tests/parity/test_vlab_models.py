@@ -48,7 +48,7 @@ def test_a_layer_blends_the_streams_as_recorded(path: Path):
         split = spec["blend"] != "none" and not spec["share_cross_attention"]
         streams = ("crossattention_image", "crossattention_video") if split else ("crossattention",)
         sizes = Sizes(
-            1, spec["hidden_size"], 1, spec["num_heads"], spec["intermediate_size"], 1, 0.0, streams
+            1, spec["hidden_size"], 1, spec["num_heads"], spec["intermediate_size"], 1, streams=streams
         )
         layer = EncoderLayer(sizes, spec["blend"], spec["parallel_reduce"])
         layer.load_state_dict(case.part(f"state.{name}."), strict=True)
