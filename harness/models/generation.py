@@ -107,16 +107,14 @@ def beam_search(
     token counts and the start token does not. What follows the end token is filled with it. ``decoding``
     has ``clips * beams`` rows; one beam is greedy search.
     """
-    ids: Tensor | None = None
-    scores = ended = None
+    device = decoding.logits().device
+    ids = torch.empty(clips, beams, 0, dtype=torch.long, device=device)
+    ended = torch.zeros(clips, beams, dtype=torch.bool, device=device)
+    # All beams are the same at first, so only one of them offers anything.
+    scores = torch.full((clips, beams), -torch.inf, device=device)
+    scores[:, 0] = 0
     for _ in range(length):
         log = decoding.logits().float().log_softmax(dim=-1).unflatten(0, (clips, beams))
-        if scores is None or ended is None:
-            # All beams are the same at first, so only one of them offers anything.
-            scores = log.new_full((clips, beams), -torch.inf)
-            scores[:, 0] = 0
-            ended = torch.zeros(clips, beams, dtype=torch.bool, device=log.device)
-            ids = torch.empty(clips, beams, 0, dtype=torch.long, device=log.device)
         best, tokens = log.topk(min(beams, log.shape[-1]), dim=-1)
         # An ended hypothesis offers itself, once.
         itself = torch.full_like(best, -torch.inf)
@@ -131,13 +129,12 @@ def beam_search(
         ended = ended.gather(1, parents) | (tokens == end)
         if bool((ended | scores.isinf()).all()) or ids.shape[2] == length:
             break
-        first = torch.arange(clips, device=log.device)[:, None] * beams
+        first = torch.arange(clips, device=device)[:, None] * beams
         decoding.append(tokens.flatten(), (first + parents).flatten())
     lengths = ((ids != end).sum(dim=2) + 1).clamp(max=ids.shape[2])
-    chosen = (scores / lengths.to(scores.dtype) ** length_penalty).argmax(dim=1, keepdim=True)
-    found = ids.gather(1, chosen[..., None].expand(-1, -1, ids.shape[2]))[:, 0]
+    final, chosen = (scores / lengths.to(scores.dtype) ** length_penalty).max(dim=1)
+    found = ids.gather(1, chosen[:, None, None].expand(-1, -1, ids.shape[2]))[:, 0]
     short = length - found.shape[1]
-    final = (scores / lengths.to(scores.dtype) ** length_penalty).gather(1, chosen)[:, 0]
     return torch.cat([found, found.new_full((clips, short), end)], dim=1), final
 
 
