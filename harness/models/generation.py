@@ -107,14 +107,15 @@ def beam_search(
     token counts and the start token does not. What follows the end token is filled with it. ``decoding``
     has ``clips * beams`` rows; one beam is greedy search.
     """
-    device = decoding.logits().device
+    logits = decoding.logits()
+    device = logits.device
     ids = torch.empty(clips, beams, 0, dtype=torch.long, device=device)
     ended = torch.zeros(clips, beams, dtype=torch.bool, device=device)
     # All beams are the same at first, so only one of them offers anything.
     scores = torch.full((clips, beams), -torch.inf, device=device)
     scores[:, 0] = 0
     for _ in range(length):
-        log = decoding.logits().float().log_softmax(dim=-1).unflatten(0, (clips, beams))
+        log = logits.float().log_softmax(dim=-1).unflatten(0, (clips, beams))
         best, tokens = log.topk(min(beams, log.shape[-1]), dim=-1)
         # An ended hypothesis offers itself, once.
         itself = torch.full_like(best, -torch.inf)
@@ -131,6 +132,7 @@ def beam_search(
             break
         first = torch.arange(clips, device=device)[:, None] * beams
         decoding.append(tokens.flatten(), (first + parents).flatten())
+        logits = decoding.logits()
     lengths = ((ids != end).sum(dim=2) + 1).clamp(max=ids.shape[2])
     final, chosen = (scores / lengths.to(scores.dtype) ** length_penalty).max(dim=1)
     found = ids.gather(1, chosen[:, None, None].expand(-1, -1, ids.shape[2]))[:, 0]
