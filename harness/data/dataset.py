@@ -42,12 +42,14 @@ class Caption:
 class Question(Caption):
     """A question about a clip: ``text`` is what is asked, ``answer`` the reference as the file has it.
 
-    ``kind`` is how the data set sorts its questions (``what``, ``colour`` ...), where it does.
+    ``kind`` is how the data set sorts its questions (``what``, ``colour`` ...), where it does. ``foil``
+    is an answer that would be right but for one thing, such as the direction of time, where there is one.
     ``id`` is unique within its split.
     """
 
     answer: str
     kind: str = ""
+    foil: str = ""
 
 
 def asked_and_answered(questions: Iterable[Question]) -> Iterator[tuple[str, str, str]]:

@@ -82,7 +82,7 @@ class ShapesDataset(Dataset):
         """Three for each clip: of its colour, its shape and its motion."""
         names = ((_name(split, i), _combination(i)) for i in range(self._count(split)))
         return [
-            Question(f"{name}-{asked.kind}", name, asked.text, asked.answer, asked.kind)
+            Question(f"{name}-{asked.kind}", name, asked.text, asked.answer, asked.kind, asked.foil)
             for name, what in names
             for asked in ask(what)
         ]

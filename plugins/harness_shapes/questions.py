@@ -13,15 +13,17 @@ from harness_shapes.scenes import Combination
 
 
 class About(NamedTuple):
-    """A question, its answer, and which of ``colour``, ``shape`` and ``motion`` it is about."""
+    """A question, its answer, and which of ``colour``, ``shape`` and ``motion`` it is about; ``foil`` is the
+    motion of the reversed clip."""
 
     kind: str
     text: str
     answer: str
+    foil: str = ""
 
 
 def ask(what: Combination) -> Iterator[About]:
     """One question of each kind."""
     yield About("colour", f"what colour is the {what.shape}?", what.colour)
     yield About("shape", f"what shape is the {what.colour} thing?", what.shape)
-    yield About("motion", "which way does it move?", what.motion)
+    yield About("motion", "which way does it move?", what.motion, what.twin.motion)

@@ -17,6 +17,7 @@ from harness_standard.protocol import longest, protocol_of, refuse_all_missing, 
 from harness_standard.writing_options import VideoQAOptions
 
 _EXAMPLES = 8
+_AGAINST = "right against foil"
 #: Rows that candidate answers are scored in at once.
 _ROWS = 512
 #: Tokens of a candidate that count, with the end.
@@ -28,7 +29,8 @@ class VideoQA(Task):
 
     Answers that were never seen in training count like any other, and so does a question about a clip
     that cannot be read: as wrong. With ``evaluation.missing: drop`` the latter are left out instead.
-    Accuracy by the kind of question stands beside it where the data set tells kinds.
+    Accuracy by the kind of question stands beside it where the data set tells kinds; and where questions
+    have a foil, the share of right ones among the answers that are right or the foil (chance: 50).
     """
 
     def __init__(self, options: VideoQAOptions) -> None:
@@ -68,6 +70,10 @@ class VideoQA(Task):
         for kind in sorted({q.kind for q in questions if q.kind}):
             of_kind = [ok for ok, q in zip(right, questions, strict=True) if q.kind == kind]
             figures[f"accuracy, {kind}"] = 100 * sum(of_kind) / len(of_kind)
+        foiled = [bool(q.foil) and plain(answers.get(q.id, "")) == plain(q.foil) for q in questions]
+        told = sum(ok for ok, q in zip(right, questions, strict=True) if q.foil)
+        if told + sum(foiled):
+            figures[_AGAINST] = 100 * told / (told + sum(foiled))
         return TaskResult(
             score=figures["accuracy"],
             metrics=Metrics(figures=figures),
@@ -79,6 +85,7 @@ class VideoQA(Task):
             ),
             evidence={
                 "right": " ".join(str(int(ok)) for ok in right),
+                "foil": " ".join("-" if not q.foil else str(int(f)) for f, q in zip(foiled, questions)),
                 "kind": " ".join((q.kind or "-").replace(" ", "_") for q in questions),
             },
             examples=tuple(

@@ -317,3 +317,16 @@ def test_meteor_stands_beside_the_others_where_it_is_installed(monkeypatch):
     monkeypatch.setattr(scores, "meteor", lambda hyps, refs: MeteorScores(absent="no java"))
     found = _scored("captioning", SixClips())
     assert "METEOR" not in found.metrics.figures and "meteor" not in found.evidence
+
+
+def test_an_answer_counts_against_its_foil():
+    """Of the answers that are right or the foil the right ones are counted; others are left out."""
+    known = _knowing().asked
+    right = [Question(q.id, q.clip_id, q.text, q.answer, q.kind, foil="another") for q in known]
+    wrong = [Question(q.id, q.clip_id, q.text, "another", q.kind, foil=q.answer) for q in known]
+    neither = [Question(q.id, q.clip_id, q.text, "another", q.kind, foil="a third") for q in known]
+    figures = [
+        _scored("video_qa", SixClips(questions=asked)).metrics.figures.get("right against foil")
+        for asked in (right, wrong, neither)
+    ]
+    assert figures == [100, 0, None]
