@@ -70,18 +70,17 @@ class _Column(NamedTuple):
 def compare(a: Side, b: Side, directions: Sequence[str] = DIRECTIONS) -> list[Comparison]:
     """``b`` against ``a``, for every direction; a task without ranks has one comparison and no direction.
 
-    Raises HarnessError when the hard keys differ, naming each part that does, and when a record has no
-    outcomes of its queries.
+    Raises HarnessError when the hard keys differ, naming each part that does, and when records share no
+    outcome of each query or not as many.
     """
     if a.key != b.key:
         raise HarnessError(
             f"{a.name} and {b.name} cannot be compared: {differing(a.key._asdict(), b.key._asdict())}",
             "only runs that were asked the same queries under the same rules can be",
         )
-    return [
-        _compared(direction, _columns(a, direction), _columns(b, direction))
-        for direction in (directions if a.runs[0].queries is not None else ("",))
-    ]
+    runs = [*a.runs, *b.runs]
+    ranked = all(run.queries is not None for run in runs)
+    return [_compared(direction, a, b) for direction in (directions if ranked else ("",))]
 
 
 def notes(a: Side, b: Side) -> list[str]:
@@ -100,14 +99,15 @@ def notes(a: Side, b: Side) -> list[str]:
     return said
 
 
-def _compared(direction: str, a: Sequence[_Column], b: Sequence[_Column]) -> Comparison:
+def _compared(direction: str, a: Side, b: Side) -> Comparison:
     figures: list[FigureDifference] = []
     only = None
-    for one, other in zip(a, b, strict=True):
-        if len(one.runs[0]) != len(other.runs[0]):
+    for one, other in _columns(direction, a, b):
+        sizes = {len(run) for run in one.runs + other.runs}
+        if len(sizes) > 1:
             raise HarnessError(
-                f"{one.name} is of {len(one.runs[0])} queries in one record and of {len(other.runs[0])} in another",
-                "run one of them again: they were not asked the same",
+                f"{one.name} of {a.name} and {b.name}: one record has {min(sizes)} queries, another {max(sizes)}",
+                "run the evaluation of one of them again: they were not asked the same",
             )
         means = [np.mean(column.runs, axis=0) for column in (one, other)]
         test = None
@@ -132,24 +132,27 @@ def _compared(direction: str, a: Sequence[_Column], b: Sequence[_Column]) -> Com
     return Comparison(direction=direction, figures=tuple(figures), only_a=only_a, only_b=only_b)
 
 
-def _columns(side: Side, direction: str) -> list[_Column]:
-    """The outcomes of every figure, one array for each run."""
+def _columns(direction: str, a: Side, b: Side) -> list[tuple[_Column, _Column]]:
+    """The outcomes of every figure that all runs of both sides have."""
     if direction:
-        found = [ranks(Counts.unpack(getattr(run.queries, direction)), run.ties) for run in side.runs]
-        return [
-            _Column(
-                f"R@{k}",
-                [hits(rank, k, run.ties).astype(float) for rank, run in zip(found, side.runs, strict=True)],
-            )
-            for k in KS
-        ]
-    shared = [name for name in COLUMNS if all(name in run.evidence for run in side.runs)]
+        return list(zip(_found(direction, a), _found(direction, b), strict=True))
+    runs = [*a.runs, *b.runs]
+    shared = [name for name in COLUMNS if all(name in run.evidence for run in runs)]
     if not shared:
         raise HarnessError(
-            f"{side.name}: the task {side.runs[0].task} keeps no outcome of each query that can be compared",
-            f"columns of evidence that can be: {', '.join(COLUMNS)}",
+            f"{a.name} and {b.name}: their records of the task {a.key.task} share no outcome of each query",
+            f"columns of evidence that can be compared: {', '.join(COLUMNS)}",
         )
-    return [_Column(COLUMNS[name], [_numbers(run, name) for run in side.runs]) for name in shared]
+    return [
+        tuple(_Column(COLUMNS[name], [_numbers(run, name) for run in side.runs]) for side in (a, b))
+        for name in shared
+    ]
+
+
+def _found(direction: str, side: Side) -> list[_Column]:
+    """Whether each query of a direction is found among the first k."""
+    places = [ranks(Counts.unpack(getattr(run.queries, direction)), run.ties) for run in side.runs]
+    return [_Column(f"R@{k}", [hits(rank, k, side.key.ties).astype(float) for rank in places]) for k in KS]
 
 
 def _numbers(run: ResultRecord, name: str) -> np.ndarray:

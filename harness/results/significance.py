@@ -49,7 +49,8 @@ def paired_bootstrap(values: np.ndarray, reference: np.ndarray) -> Bootstrap:
         ]
     )
     below, above = (int(np.count_nonzero(side)) for side in (means <= _ZERO, means >= -_ZERO))
-    low, high = (float(end) for end in np.quantile(means, (0.025, 0.975)))
+    # Rounded, so that an end which is 0 but for the last bit is 0.
+    low, high = (round(float(end), 12) for end in np.quantile(means, (0.025, 0.975)))
     p = min(1.0, 2 * (1 + min(below, above)) / (SAMPLES + 1))
     return Bootstrap(float(np.mean(values - reference)), low, high, p)
 

@@ -240,8 +240,35 @@ def test_what_was_asked_otherwise_is_refused(changes, said):
 def test_a_task_that_keeps_no_outcomes_is_refused():
     """Evidence that is not one known number for each query is named as lacking."""
     side = _side(sample(task="x", queries=None, metrics=Metrics(figures={"f": 1.0}), evidence={"other": "1"}))
-    with pytest.raises(HarnessError, match="the task x keeps no outcome of each query"):
+    with pytest.raises(HarnessError, match="of the task x share no outcome of each query"):
         compare(side, side)
+
+
+def test_only_figures_that_both_have_are_compared():
+    """A column that one record lacks is left out; what both have is compared."""
+    a, b = (
+        _side(
+            sample(
+                task="captioning",
+                queries=None,
+                metrics=Metrics(figures={"CIDEr": 75.0, "ROUGE-L": 75.0}),
+                evidence={name: "1.0 0.5" for name in columns},
+            )
+        )
+        for columns in (("cider", "rouge"), ("cider",))
+    )
+    assert [figure.name for figure in compare(a, b)[0].figures] == ["CIDEr"]
+
+
+def test_records_of_other_lengths_are_refused():
+    """Where no hash says that the queries are the same, their number still must be, and a note says so."""
+    loose = protocol(ids_texts_hash="", hash_status="unverified", v2t="group_rank")
+    few = QueryCounts.of([0] * 40, [1] * 40, 40)
+    a = _side(_run([0] * SIZE, protocol=loose))
+    b = _side(sample(protocol=loose, queries=Queries(t2v=a.runs[0].queries.t2v, v2t=few)))
+    with pytest.raises(HarnessError, match="one record has 40 queries, another 50"):
+        compare(a, b)
+    assert "unchecked" in notes(a, b)[0]
 
 
 def test_another_section_is_compared_and_said():
