@@ -35,8 +35,8 @@ from harness.cli.shared import FOLDER
 def compare(first, others, dataset, task, direction, leaderboards, as_json) -> None:
     """Is B better than A? Paired differences with intervals and p-values.
 
-    A and each of the others are a record file, a run folder, METHOD (all of its seeds) or METHOD:SEED. They must
-    have been asked the same queries under the same rules.
+    A and each of the others are a record file, a run folder, METHOD (all of its seeds) or METHOD:SEED.
+    They must have been asked the same queries under the same rules.
     """
     from harness.results.compare import to_json
     from harness.results.compare_table import report

@@ -106,7 +106,8 @@ def _compared(direction: str, a: Side, b: Side) -> Comparison:
         sizes = {len(run) for run in one.runs + other.runs}
         if len(sizes) > 1:
             raise HarnessError(
-                f"{one.name} of {a.name} and {b.name}: one record has {min(sizes)} queries, another {max(sizes)}",
+                f"{one.name} of {a.name} and {b.name}: "
+                f"one record has {min(sizes)} queries, another {max(sizes)}",
                 "run the evaluation of one of them again: they were not asked the same",
             )
         means = [np.mean(column.runs, axis=0) for column in (one, other)]

@@ -25,8 +25,9 @@ def report(sides: Sequence[Side], directions: Sequence[str] = DIRECTIONS) -> str
     lines = [f"- {letter(index)}: {escape(side.name)}" for index, side in enumerate(sides)]
     lines += [
         "",
-        f"{escape(key.dataset)}/{escape(key.protocol)}, {escape(key.task)}: {key.n_queries} {key.query_unit}s x "
-        f"{key.n_gallery} in the gallery, post-processing: {escape(key.postprocess)}, ties: {key.ties}.",
+        f"{escape(key.dataset)}/{escape(key.protocol)}, {escape(key.task)}: "
+        f"{key.n_queries} {key.query_unit}s x {key.n_gallery} in the gallery, "
+        f"post-processing: {escape(key.postprocess)}, ties: {key.ties}.",
     ]
     for index, side in enumerate(sides[1:], start=1):
         lines += ["", *_pair(sides[0], side, letter(index), directions)]
@@ -88,8 +89,9 @@ def _method(sides: Sequence[Side]) -> str:
     text = f"Intervals and p: {SAMPLES} paired bootstrap samples of the queries, seed {SEED}."
     if any(len(side.runs) > 1 for side in sides):
         text += (
-            " Several seeds are averaged for each query; the interval does not hold their spread, McNemar's test "
-            "is for single runs, and a query is solved by a side if every seed solves it and no seed of the other."
+            " Several seeds are averaged for each query; the interval does not hold their spread, "
+            "McNemar's test is for single runs, and one side alone solves a query if every seed of it does "
+            "and no seed of the other."
         )
     if len(sides) > 2:
         text += f" {len(sides) - 1} comparisons were made; the p-values are not corrected for that."

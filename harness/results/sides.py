@@ -75,7 +75,7 @@ class Finder:
                 f"{folder}no record in {self.leaderboards} is called '{name}'",
                 f"did you mean {' or '.join(near)}?"
                 if near
-                else "name a record file, a run folder, or a row of a table; --leaderboards DIR has the records",
+                else "name a record file, a run folder, or a row of the tables in --leaderboards DIR",
             )
         asked = [
             record

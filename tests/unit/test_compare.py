@@ -86,7 +86,7 @@ def test_the_interval_covers_the_truth_at_its_rate(k):
 
 
 def test_equal_methods_are_told_apart_at_the_nominal_rate():
-    """Two runs of one quality that differ by chance have p < 0.05 in 5 % of 400 pairs, but for binomial error."""
+    """Of 400 pairs of runs of one quality 5 % have p < 0.05, but for binomial error."""
     first, second = (hits(rank, 1).astype(float) for rank in _ranks(np.random.default_rng(5), 0.0))
     found = [paired_bootstrap(b, a) for a, b in zip(first, second, strict=True)]
     assert abs(sum(one.p < 0.05 for one in found) / PAIRS - 0.05) < 3 * math.sqrt(0.95 * 0.05 / PAIRS)
@@ -151,7 +151,7 @@ def test_who_alone_solves_what():
 
 
 def test_a_handful_of_queries_is_not_enough():
-    """Four queries more on one side are beyond the bootstrap's interval, but four coins fall alike too often."""
+    """Four queries more are beyond the bootstrap's interval, but four coins fall alike too often."""
     one = compare(_side(_run([1] * SIZE)), _side(_run([0] * 4 + [1] * (SIZE - 4))))[0]
     assert one.figures[0].low > 0 and one.figures[0].mcnemar == pytest.approx(2 / 16)
     assert not one.distinguishable
@@ -329,7 +329,7 @@ def test_a_folder_without_record_is_said(boards, tmp_path):
 
 
 def test_the_command_prints_tables_and_json(boards, cli):
-    """Each run against the first, in the directions asked for; JSON has the same, and the bootstrap's seed."""
+    """Each run against the first, in the directions asked for; JSON has the bootstrap's seed too."""
     named = ("compare", "method_a", "method_b", "method_b:1", "--dataset", "toys", "--leaderboards", boards)
     text = cli(*named).output
     assert "## B against A" in text and "## C against A" in text and "V2T R@10" in text
