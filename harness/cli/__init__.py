@@ -6,6 +6,7 @@ import click
 
 from harness.cli.bench import bench
 from harness.cli.caption import caption
+from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.runs import ablate, evaluate, run
@@ -37,6 +38,7 @@ for command in (
     describe,
     plugins,
     leaderboard,
+    compare,
     curves,
 ):
     main.add_command(command)

@@ -136,6 +136,11 @@ def ranks(counts: Counts, ties: TiePolicy = "average") -> np.ndarray:
     return zero_based + 1.0
 
 
+def hits(rank: np.ndarray, k: int, ties: TiePolicy = "average") -> np.ndarray:
+    """Which queries count as found among the first ``k``, bool ``[Q]``, from their ranks under ``ties``."""
+    return rank < k + 1 if ties == "average_ce" and k > 1 else rank <= k
+
+
 def metrics(counts: Counts, ks: Sequence[int] = (1, 5, 10), ties: TiePolicy = "average") -> dict[str, float]:
     """``R@k`` in percent of all queries for each k, ``MdR`` and ``MnR`` as 1-based ranks.
 
@@ -145,8 +150,7 @@ def metrics(counts: Counts, ks: Sequence[int] = (1, 5, 10), ties: TiePolicy = "a
     rank = ranks(counts, ties)
     result = {}
     for k in ks:
-        hit = rank < k + 1 if ties == "average_ce" and k > 1 else rank <= k
-        result[f"R@{k}"] = 100.0 * int(np.count_nonzero(hit)) / len(rank)
+        result[f"R@{k}"] = 100.0 * int(np.count_nonzero(hits(rank, k, ties))) / len(rank)
     result["MdR"] = float(np.median(rank))
     result["MnR"] = float(np.mean(rank))
     return result
