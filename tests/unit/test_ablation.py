@@ -46,7 +46,6 @@ def test_a_second_command_runs_nothing_again(small_shapes, tmp_path, monkeypatch
     """Rows and a table come out of the first; the second finds every run done."""
     monkeypatch.chdir(tmp_path)
     command = ["ablate", "clip_vip", "structure", "--dataset", "shapes", "--backbone", "tiny"]
-    command += ["--data-root", str(small_shapes)]
     for setting in (
         "data.options.train_clips=32",
         "train.epochs=1",

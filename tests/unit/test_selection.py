@@ -19,12 +19,11 @@ from tests.support.parts import opened
 ALONE = Workers(0, 1, torch.device("cpu"))
 
 
-def _plan(root, *settings):
+def _plan(*settings):
     request = Request(
         method="clip4clip_meanp",
         dataset="shapes",
         backbone="tiny",
-        data_roots=(str(root),),
         settings=(
             "data.options.train_clips=32",
             "train.batch_size=16",
@@ -40,7 +39,7 @@ def _plan(root, *settings):
 def test_the_best_epoch_is_kept_and_survives_a_restart(small_shapes, tmp_path):
     """Of three epochs judged 1, 3 and 2 the model of the second comes out, also where the run was
     stopped after the second and went on from its checkpoint."""
-    plan = _plan(small_shapes)
+    plan = _plan()
     model, dataset, batches = opened(plan)
     usable = samples(dataset.clips("train"), dataset.captions("train"), "one_per_clip", {})
     scores, seen = [1.0, 3.0, 2.0], []
@@ -68,7 +67,7 @@ def test_the_best_epoch_is_kept_and_survives_a_restart(small_shapes, tmp_path):
 @pytest.mark.parametrize("selection", ["val", "test"])
 def test_a_selected_epoch_is_scored(selection, small_shapes, tmp_path):
     """The outcome is that of the best epoch on the split that the recipe names."""
-    plan = _plan(small_shapes, f"evaluation.selection={selection}", "data.val_split=test")
+    plan = _plan(f"evaluation.selection={selection}", "data.val_split=test")
     outcome = work(Job(plan=plan, folder=str(tmp_path)), ALONE)
     assert 1 <= outcome.training.selected_epoch <= 3
     best = checkpoint.load_checkpoint(tmp_path)["progress"]["best"]
@@ -78,6 +77,6 @@ def test_a_selected_epoch_is_scored(selection, small_shapes, tmp_path):
 def test_a_protocol_without_validation_split_says_so(small_shapes):
     """Selecting on a split that is not there is refused before any work, with what to set."""
     with pytest.raises(HarnessError) as caught:
-        _plan(small_shapes, "evaluation.selection=val")
+        _plan("evaluation.selection=val")
     assert "shapes/test-192 has no validation split" in caught.value.message
     assert "data.val_split" in caught.value.hint

@@ -29,7 +29,6 @@ def made(small_shapes, tmp_path):
             method="clip_vip",
             dataset=dataset,
             backbone="tiny",
-            data_roots=(str(small_shapes),),
             settings=("data.options.train_clips=24", *settings),
             use_cache=False,
         )
