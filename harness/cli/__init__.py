@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.audit import audit
 from harness.cli.bench import bench
 from harness.cli.caption import caption
 from harness.cli.data import data
@@ -37,6 +38,7 @@ for command in (
     describe,
     plugins,
     leaderboard,
+    audit,
     curves,
 ):
     main.add_command(command)

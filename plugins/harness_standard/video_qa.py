@@ -13,6 +13,7 @@ from harness.data import Question, asked_and_answered
 from harness.engine import Evaluation, Task, TaskResult
 from harness.models import Encoding, GenerativeModule, beam_search, forced_scores, said
 from harness.results.record import Example, Metrics
+from harness_standard.answers import accuracies, columns
 from harness_standard.protocol import longest, protocol_of, refuse_all_missing, spread
 from harness_standard.writing_options import VideoQAOptions
 
@@ -64,10 +65,8 @@ class VideoQA(Task):
             for question, answer in zip(asked[name], texts, strict=True)
         }
         right = [q.id in answers and plain(answers[q.id]) == plain(q.answer) for q in questions]
-        figures = {"accuracy": 100 * sum(right) / len(right)}
-        for kind in sorted({q.kind for q in questions if q.kind}):
-            of_kind = [ok for ok, q in zip(right, questions, strict=True) if q.kind == kind]
-            figures[f"accuracy, {kind}"] = 100 * sum(of_kind) / len(of_kind)
+        evidence = columns(right, [q.kind for q in questions])
+        figures = accuracies(evidence)
         return TaskResult(
             score=figures["accuracy"],
             metrics=Metrics(figures=figures),
@@ -77,10 +76,7 @@ class VideoQA(Task):
                 [clip.id for clip in clips],
                 len(questions),
             ),
-            evidence={
-                "right": " ".join(str(int(ok)) for ok in right),
-                "kind": " ".join((q.kind or "-").replace(" ", "_") for q in questions),
-            },
+            evidence=evidence,
             examples=tuple(
                 Example(clip=q.clip_id, asked=q.text, said=answers.get(q.id, ""), meant=q.answer)
                 for q in spread(questions, _EXAMPLES)
