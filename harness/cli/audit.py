@@ -27,7 +27,8 @@ def audit(leaderboards: Path, full: bool) -> None:
     """Compute every figure of every record again from its counts, and check digests and tables.
 
     Needs no GPU, no model and no video, and changes nothing. Each mismatch is a line with its file
-    and figure, and the exit code is then 1.
+    and figure, and the exit code is then 1. Rows whose method has another recipe by now are said to be
+    stale, and what cannot be computed again is listed; neither is a mismatch.
     """
     from harness.plugins import registry
     from harness.results import audit as auditing
@@ -37,7 +38,7 @@ def audit(leaderboards: Path, full: bool) -> None:
             f"no leaderboards in {leaderboards}", "pass --leaderboards DIR, or run a method first"
         )
     done = auditing.audit(leaderboards, registry(), full=full)
-    for line in done.unchecked_lines():
+    for line in done.remark_lines():
         click.echo(line)
     for problem in done.problems:
         click.echo(problem, err=True)

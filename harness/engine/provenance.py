@@ -12,7 +12,7 @@ from pathlib import Path
 import harness
 from harness.engine.worker import Outcome
 from harness.models.assembly import describe_component
-from harness.plan.plan import RunPlan
+from harness.plan.plan import RunPlan, own_recipe_digest
 from harness.plugins import Registry
 from harness.results.digest import recipe_digest
 from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount
@@ -71,6 +71,9 @@ def make_record(
         recipe_digest=recipe_digest(plan.digest, source.digest, outcome.protocol.ids_texts_hash),
         plan_digest=plan.digest,
         trained_digest=source.digest if source.digest != plan.digest else "",
+        own_recipe_digest=own_recipe_digest(
+            registry.find("methods", plan.method)[0], registry.find("datasets", plan.dataset)[0], plan.task
+        ),
         seed=plan.seed,
         versions={
             **plan.versions,

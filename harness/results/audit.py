@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
@@ -31,22 +32,23 @@ class Audit:
     """What came out of it.
 
     ``records`` were read and ``figures`` computed again. ``problems`` are sentences, each with its file.
-    ``unchecked`` maps what could not be computed again, and why, to the files that it is in.
+    ``remarks`` maps what is no problem to the files that it is true of: what could not be computed again,
+    and why, and the rows that are stale.
     """
 
     records: int = 0
     figures: int = 0
     problems: list[str] = field(default_factory=list)
-    unchecked: dict[str, list[Path]] = field(default_factory=dict)
+    remarks: dict[str, list[Path]] = field(default_factory=dict)
 
-    def leave(self, what: str, path: Path) -> None:
-        self.unchecked.setdefault(what, []).append(path)
+    def remark(self, what: str, path: Path) -> None:
+        self.remarks.setdefault(what, []).append(path)
 
-    def unchecked_lines(self) -> Iterator[str]:
-        """What could not be computed again, a line for each reason."""
-        for what, paths in sorted(self.unchecked.items()):
+    def remark_lines(self) -> Iterator[str]:
+        """Every remark with the first of its files."""
+        for what, paths in sorted(self.remarks.items()):
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            yield f"not recomputed: {what}: {paths[0]}{more}"
+            yield f"{what}: {paths[0]}{more}"
 
 
 def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: bool = False) -> Audit:
@@ -69,6 +71,7 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
             done.problems.append(str(leaderboard.misplaced(path, belongs)))
         _check_figures(record, path, registry, done)
         _check_digests(record, path, registry, done)
+        _check_age(record, path, registry, done)
     # The first record that cannot be used is all that the pages' own check would say.
     done.problems += [said for said in leaderboard.check(folder) if said not in done.problems]
     if full:
@@ -84,15 +87,17 @@ def _check_figures(record: ResultRecord, path: Path, registry: Registry, done: A
         stored = getattr(record.metrics, direction)
         _compare(direction, stored, _ranked(record, direction), "counts", path, done)
     for name in record.metrics.contrasts:
-        done.leave(f"contrasts.{name}, of which no counts are kept", path)
+        done.remark(f"not recomputed: contrasts.{name}, of which no counts are kept", path)
     if record.metrics.figures or record.evidence:
         try:
             spec, plugin = registry.find("tasks", record.task)
         except HarnessError as error:
-            done.leave(f"figures of the task '{record.task}': {error.message}", path)
+            done.remark(f"not recomputed: figures of the task '{record.task}': {error.message}", path)
             return
         if not spec.audit:
-            done.leave(f"figures of the task '{record.task}', whose plugin does not say how", path)
+            done.remark(
+                f"not recomputed: figures of the task '{record.task}', whose plugin does not say how", path
+            )
             return
         compute = load_factory(spec.audit, plugin)
         try:
@@ -130,7 +135,7 @@ def _compare(
             continue
         value = found[name]
         if value is None:
-            done.leave(f"{figure}, of which the {source} does not hold enough", path)
+            done.remark(f"not recomputed: {figure}, of which the {source} does not hold enough", path)
             continue
         done.figures += 1
         if name not in stored:
@@ -142,7 +147,7 @@ def _compare(
 def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
     texts = record.protocol.ids_texts_hash
     if not record.plan_digest:
-        done.leave("recipe_digest, without the digest of a plan", path)
+        done.remark("not recomputed: recipe_digest, without the digest of a plan", path)
     else:
         digest = recipe_digest(record.plan_digest, record.trained_digest or record.plan_digest, texts)
         if digest != record.recipe_digest:
@@ -157,6 +162,25 @@ def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: A
                     f"{path}: protocol.ids_texts_hash is {texts} and said to be verified, the data set "
                     f"'{record.dataset}' states {stated}"
                 )
+
+
+def _check_age(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    """A row is stale once its method's own recipe is another; recipes of its variants are not looked at."""
+    recipe = f"the recipe of {record.method} for {record.dataset}, {record.task}"
+    if not record.own_recipe_digest:
+        done.remark("not checked: whether recipes have changed since, which the records do not tell", path)
+        return
+    try:
+        method, dataset = (
+            registry.find(kind, name)[0]
+            for kind, name in (("methods", record.method), ("datasets", record.dataset))
+        )
+        now = own_recipe_digest(method, dataset, record.task)
+    except HarnessError as error:
+        done.remark(f"not checked: whether {recipe}, has changed since: {error.message}", path)
+        return
+    if now != record.own_recipe_digest:
+        done.remark(f"stale: {recipe}, has changed since", path)
 
 
 def _stated_hashes(record: ResultRecord, registry: Registry) -> Iterator[str]:
