@@ -149,10 +149,14 @@ class TaskSpec(ComponentSpec):
 
     ``needs`` names what a method has to offer, for example ``score`` or ``generate``. A task that is
     another way to score an existing one names that in ``protocols``, and has the protocols of that.
+    ``audit`` is ``"package.module:callable"`` for a task with figures of its own. Called with a record's
+    ``evidence`` it returns the figures by name, None for one that does not follow from it; any error is
+    taken for evidence that is no such. Its module imports no torch: `harness audit` runs anywhere.
     """
 
     needs: tuple[str, ...] = ("score",)
     protocols: str = ""
+    audit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

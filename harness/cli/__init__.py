@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.audit import audit
 from harness.cli.bench import bench
 from harness.cli.caption import caption
 from harness.cli.compare import compare
@@ -39,6 +40,7 @@ for command in (
     plugins,
     leaderboard,
     compare,
+    audit,
     curves,
 ):
     main.add_command(command)

@@ -12,9 +12,9 @@ from pathlib import Path
 import harness
 from harness.engine.worker import Outcome
 from harness.models.assembly import describe_component
-from harness.plan.plan import RunPlan
+from harness.plan.plan import RunPlan, own_recipe_digest
 from harness.plugins import Registry
-from harness.results.digest import digest
+from harness.results.digest import recipe_digest
 from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount
 
 
@@ -68,11 +68,12 @@ def make_record(
         train_seconds=round(seconds, 1) if seconds is not None else None,
         gpu_hours=round(training.worker_seconds / 3600, 3) if training and on_gpu else None,
         peak_memory_mb=outcome.peak_memory_mb,
-        # The texts are part of it: a smoke test on a few clips never replaces the real result.
-        recipe_digest=digest(
-            {"plan": plan.digest, "trained": source.digest, "texts": outcome.protocol.ids_texts_hash}
-        ),
+        recipe_digest=recipe_digest(plan.digest, source.digest, outcome.protocol.ids_texts_hash),
         plan_digest=plan.digest,
+        trained_digest=source.digest if source.digest != plan.digest else "",
+        own_recipe_digest=own_recipe_digest(
+            registry.find("methods", plan.method)[0], registry.find("datasets", plan.dataset)[0], plan.task
+        ),
         seed=plan.seed,
         versions={
             **plan.versions,

@@ -196,6 +196,14 @@ def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None, task: str = "")
     return layers
 
 
+def own_recipe_digest(method: MethodSpec, dataset: DatasetSpec, task: str) -> str:
+    """What tells whether a method's own recipe for a data set and task is still the same: SHA-256 of the
+    packaged layers, whatever a run may change. It needs no data, unlike the digest of a plan."""
+    values = lay_recipes(method, dataset, task).values
+    decisive = {name: value for name, value in values.items() if name not in ("note", "variant")}
+    return digest({**decisive, "order": list(values.get("stages", ()))})  # keys are sorted for hashing
+
+
 def lay_variants(layers: Layers, given: Iterable[str], method: MethodSpec, dataset: str) -> None:
     """Recipes in their order: files, or variants of the method by name, those of the data set first."""
     for name in given:

@@ -42,6 +42,12 @@ def digest(value: Any) -> str:
     return sha256_text(canonical_json(value))
 
 
+def recipe_digest(plan: str, trained: str, texts: str) -> str:
+    """What tells one row from another: the digests of the plan and of the plan that the model was trained
+    by, and the hash of the test texts, so that a smoke test on a few clips never replaces a real result."""
+    return digest({"plan": plan, "trained": trained, "texts": texts})
+
+
 def texts_hash(texts: Iterable[tuple[str, str, str]], gallery: Iterable[str] = ()) -> str:
     """The identity of a test protocol: which texts ask for which videos among which videos.
 

@@ -4,7 +4,7 @@ The same records give the same bytes on every machine, so a committed page can b
 against the committed records, and an edited digit is found. Rows stand in one table only if
 their hard keys agree; inside it they are ranked per section. A published row states neither the hash
 of its texts nor its ties, so it stands under the table that it may belong to, in a section of its own.
-Not covered: whether a record's figures follow from its own counts.
+Not covered: whether a record's figures follow from its own counts (:mod:`harness.results.audit`).
 """
 
 from __future__ import annotations
@@ -120,9 +120,14 @@ def read_records(leaderboards: str | os.PathLike[str]) -> list[ResultRecord]:
         record = load(path)
         belongs = record_path(folder, record)
         if path != belongs:
-            raise HarnessError(f"{path} holds a record whose place is {belongs}", "move it there")
+            raise misplaced(path, belongs)
         records.append(record)
     return records
+
+
+def misplaced(path: Path, belongs: Path) -> HarnessError:
+    """The error of a record that lies under another name than its own."""
+    return HarnessError(f"{path} holds a record whose place is {belongs}", "move it there")
 
 
 def pages(records: Iterable[ResultRecord]) -> dict[str, str]:

@@ -116,6 +116,15 @@ def export(registry: Registry, leaderboards: str | os.PathLike[str]) -> list[Pat
     Returns the files that changed, sorted. All are read before the first is written. The copy of a
     plugin that is not installed here is left, since its rows are no less published.
     """
+    changed = outdated(registry, leaderboards)
+    for copy, text in changed.items():
+        write_atomically(copy, text)
+    return [*changed]
+
+
+def outdated(registry: Registry, leaderboards: str | os.PathLike[str]) -> dict[Path, str]:
+    """The copies that are missing or other than the rows of the installed plugins, sorted, and what they
+    should be."""
     texts: dict[Path, str] = {}
     for name in sorted({spec.name for spec, _ in registry.specs("published results")}):
         spec, _ = registry.find("published results", name)  # refuses a name that is declared twice
@@ -123,12 +132,11 @@ def export(registry: Registry, leaderboards: str | os.PathLike[str]) -> list[Pat
         read(path, shown)
         origin = f"# copied by `harness leaderboard` from {spec.rows}, edit it there\n"
         texts[Path(leaderboards) / "published" / f"{name}.yaml"] = origin + path.read_text("utf-8")
-    changed = []
-    for copy, text in sorted(texts.items()):
-        if not copy.is_file() or copy.read_bytes() != text.encode("utf-8"):
-            write_atomically(copy, text)
-            changed.append(copy)
-    return changed
+    return {
+        copy: text
+        for copy, text in sorted(texts.items())
+        if not copy.is_file() or copy.read_bytes() != text.encode("utf-8")
+    }
 
 
 def read_copies(leaderboards: str | os.PathLike[str]) -> list[ResultRecord]:

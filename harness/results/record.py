@@ -187,7 +187,10 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     busiest worker, ``resolution`` pixels, ``text_length`` tokens, ``batch_size`` over all
     workers. A published row has no counts, no digest and a ``source``; its unknowns are None. It was
     ``read`` there or is ``recalled`` from memory, and of a row that was read ``recalled_fields`` names
-    the figures that are not from there, such as ``t2v.MdR``. ``evidence`` holds columns of numbers,
+    the figures that are not from there, such as ``t2v.MdR``. ``trained_digest`` is that of the plan which
+    the model was trained by, where it is another one; ``own_recipe_digest`` that of the method's own recipe
+    for the data set and task as it was then, whatever the run changed
+    (:func:`harness.plan.plan.own_recipe_digest`). ``evidence`` holds columns of numbers,
     separated by single spaces, from which the figures of a task without ranks follow.
     """
 
@@ -226,6 +229,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # provenance
     recipe_digest: str = ""
     plan_digest: str = ""
+    trained_digest: str = ""
+    own_recipe_digest: str = ""
     seed: int | None = None
     versions: dict[str, str] = {}
     checkpoint_sha256: str | None = None

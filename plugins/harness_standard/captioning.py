@@ -11,7 +11,8 @@ from harness import HarnessError
 from harness.engine import Evaluation, Task, TaskResult
 from harness.models import Encoding, GenerativeModule, beam_search, said
 from harness.results.record import Example, Metrics
-from harness_standard.caption_metrics import CaptionScores, evaluate
+from harness_standard.caption_metrics import evaluate
+from harness_standard.caption_metrics.evidence import columns
 from harness_standard.protocol import longest, protocol_of, refuse_all_missing, spread
 from harness_standard.writing_options import CaptioningOptions
 
@@ -64,7 +65,7 @@ class Captioning(Task):
                 list(captions),
                 len(captions),
             ),
-            evidence=_evidence(scores, exact),
+            evidence=columns(scores, exact),
             examples=tuple(
                 Example(clip=name, said=captions[name], meant=references[name][0]) for name in shown
             ),
@@ -85,29 +86,6 @@ class Captioning(Task):
 
 def _plain(text: str) -> str:
     return " ".join(text.lower().split())
-
-
-def _evidence(scores: CaptionScores, exact: Sequence[bool]) -> dict[str, str]:
-    """Of each clip: what BLEU counts (as ``matches1,..;totals1,..;length;reference``), its other scores."""
-    columns = {
-        "bleu": [
-            ";".join(
-                (
-                    ",".join(map(str, one.matches)),
-                    ",".join(map(str, one.totals)),
-                    str(one.length),
-                    str(one.reference_length),
-                )
-            )
-            for one in scores.bleu
-        ],
-        "rouge": [repr(round(value, 12)) for value in scores.rouge],
-        "cider": [repr(round(value, 12)) for value in scores.cider],
-        "exact": [str(int(value)) for value in exact],
-    }
-    if scores.meteor is not None:
-        columns["meteor"] = [repr(round(value, 12)) for value in scores.meteor]
-    return {name: " ".join(values) for name, values in columns.items()}
 
 
 def build(options: CaptioningOptions) -> Captioning:

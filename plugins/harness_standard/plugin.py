@@ -161,6 +161,7 @@ def harness_tasks():
             factory="harness_standard.captioning:build",
             options=CaptioningOptions,
             needs=("generate",),
+            audit="harness_standard.caption_metrics.evidence:figures",
         ),
         TaskSpec(
             name="video_qa",
@@ -169,5 +170,6 @@ def harness_tasks():
             factory="harness_standard.video_qa:build",
             options=VideoQAOptions,
             needs=("generate",),
+            audit="harness_standard.answers:accuracies",
         ),
     ]

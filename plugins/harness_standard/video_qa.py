@@ -13,11 +13,11 @@ from harness.data import Question, asked_and_answered
 from harness.engine import Evaluation, Task, TaskResult
 from harness.models import Encoding, GenerativeModule, beam_search, forced_scores, said
 from harness.results.record import Example, Metrics
+from harness_standard.answers import accuracies, columns
 from harness_standard.protocol import longest, protocol_of, refuse_all_missing, spread
 from harness_standard.writing_options import VideoQAOptions
 
 _EXAMPLES = 8
-_AGAINST = "right against foil"
 #: Rows that candidate answers are scored in at once.
 _ROWS = 512
 #: Tokens of a candidate that count, with the end.
@@ -66,14 +66,9 @@ class VideoQA(Task):
             for question, answer in zip(asked[name], texts, strict=True)
         }
         right = [q.id in answers and plain(answers[q.id]) == plain(q.answer) for q in questions]
-        figures = {"accuracy": 100 * sum(right) / len(right)}
-        for kind in sorted({q.kind for q in questions if q.kind}):
-            of_kind = [ok for ok, q in zip(right, questions, strict=True) if q.kind == kind]
-            figures[f"accuracy, {kind}"] = 100 * sum(of_kind) / len(of_kind)
-        foiled = [bool(q.foil) and plain(answers.get(q.id, "")) == plain(q.foil) for q in questions]
-        told = sum(ok for ok, q in zip(right, questions, strict=True) if q.foil)
-        if told + sum(foiled):
-            figures[_AGAINST] = 100 * told / (told + sum(foiled))
+        foiled = [plain(answers.get(q.id, "")) == plain(q.foil) if q.foil else None for q in questions]
+        evidence = columns(right, [q.kind for q in questions], foiled)
+        figures = accuracies(evidence)
         return TaskResult(
             score=figures["accuracy"],
             metrics=Metrics(figures=figures),
@@ -83,11 +78,7 @@ class VideoQA(Task):
                 [clip.id for clip in clips],
                 len(questions),
             ),
-            evidence={
-                "right": " ".join(str(int(ok)) for ok in right),
-                "foil": " ".join("-" if not q.foil else str(int(f)) for f, q in zip(foiled, questions)),
-                "kind": " ".join((q.kind or "-").replace(" ", "_") for q in questions),
-            },
+            evidence=evidence,
             examples=tuple(
                 Example(clip=q.clip_id, asked=q.text, said=answers.get(q.id, ""), meant=q.answer)
                 for q in spread(questions, _EXAMPLES)

@@ -113,6 +113,7 @@ def test_a_name_or_value_that_does_not_exist(refused, small_shapes, arguments, s
         (("describe", "clip_vip", "--dataset", "shape"), "unknown dataset 'shape'", "shapes"),
         (("describe", "clip_vip", "--set", "data.frame=2"), "'data.frame': unknown key", "--set data.frame"),
         (("leaderboard",), "no leaderboards in leaderboards", "--leaderboards DIR"),
+        (("audit",), "no leaderboards in leaderboards", "--leaderboards DIR"),
         (("leaderboard", "--check"), "no leaderboards in leaderboards", "--leaderboards DIR"),
         (("evaluate", "nowhere", "--dataset", "shapes"), "no run or checkpoint at nowhere", "run folder"),
     ],

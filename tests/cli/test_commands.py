@@ -158,7 +158,8 @@ def test_evaluating_a_run_reproduces_it(cli, finished):
 
 
 def test_postprocessing_has_a_table_of_its_own(cli, finished):
-    """Dual softmax adds a record and a table, and leaves the plain ones as they are."""
+    """Dual softmax adds a record and a table, and leaves the plain ones as they are; the audit finds that
+    all of both follows from them, and that no recipe has changed since."""
     plain, row = finished.record.read_text(), json.loads(finished.stdout)
     other = json.loads(
         ok(cli("evaluate", finished.run, "--dataset", "shapes", "--post", "dual_softmax", "--json"))
@@ -169,6 +170,10 @@ def test_postprocessing_has_a_table_of_its_own(cli, finished):
     page = Path("leaderboards/shapes.md").read_text()
     plain_title, other_title = (line for line in page.splitlines() if line.startswith("## "))
     assert "post-processing: none" in plain_title and "softmax" in other_title
+    assert other["trained_digest"] == row["plan_digest"] != other["plan_digest"] and not row["trained_digest"]
+    remark, passed = ok(cli("audit")).splitlines()
+    assert remark.startswith("not recomputed: contrasts.reversed_twin") and remark.endswith(" and 1 more")
+    assert passed == "2 records, 20 figures, all follow from their counts"
 
 
 def test_evaluating_a_file(cli, finished, small_shapes):

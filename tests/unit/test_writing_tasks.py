@@ -18,6 +18,7 @@ from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
 from harness_standard.caption_metrics import bleu, evaluate
 from harness_standard.caption_metrics.bleu import BleuCounts
+from harness_standard.caption_metrics.evidence import figures as audited
 from tests.support.writers import NoiseBatches, PixelWriter, small_vlab, spelling
 
 ALONE = Workers(0, 1, torch.device("cpu"))
@@ -240,6 +241,7 @@ def test_caption_figures_follow_from_the_evidence():
         assert figures[f"BLEU-{n}"] == pytest.approx(100 * score)
     for name, column in (("ROUGE-L", "rouge"), ("CIDEr", "cider"), ("exact", "exact")):
         assert figures[name] == pytest.approx(100 * sum(map(float, columns[column])) / 6)
+    assert audited(found.evidence) == pytest.approx(figures, abs=1e-9)
     assert figures["BLEU-1"] > 0 and figures["CIDEr"] > 0 and 0 < figures["exact"] < 100
 
 

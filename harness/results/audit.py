@@ -1,0 +1,191 @@
+"""Whether everything that a folder of leaderboards states follows from what lies in it.
+
+Each figure is computed again from its record: ranks from the counts of the queries, figures of other
+tasks from their evidence, by the plugin of the task (:class:`harness.specs.TaskSpec`). So are the
+digests that are made of others, the names of the files, and the pages. It takes neither model nor
+videos, hence not covered: whether the counts themselves are true.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.plan.plan import own_recipe_digest
+from harness.plugins import Registry, load_factory
+from harness.results import leaderboard, published, ranks
+from harness.results.digest import recipe_digest
+from harness.results.record import DIRECTIONS, ResultRecord, load, record_path
+
+#: A figure is stored as it was computed; evidence is rounded to 12 places, further below this.
+TOLERANCE = 1e-9
+
+_RECALL = re.compile(r"R@([1-9][0-9]*)")
+
+
+@dataclass
+class Audit:
+    """What came out of it.
+
+    ``records`` were read and ``figures`` computed again. ``problems`` are sentences, each with its file.
+    ``remarks`` maps what is no problem to the files that it is true of: what could not be computed again,
+    and why, and the rows that are stale.
+    """
+
+    records: int = 0
+    figures: int = 0
+    problems: list[str] = field(default_factory=list)
+    remarks: dict[str, list[Path]] = field(default_factory=dict)
+
+    def remark(self, what: str, path: Path) -> None:
+        self.remarks.setdefault(what, []).append(path)
+
+    def remark_lines(self) -> Iterator[str]:
+        """Every remark with the first of its files."""
+        for what, paths in sorted(self.remarks.items()):
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            yield f"{what}: {paths[0]}{more}"
+
+
+def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: bool = False) -> Audit:
+    """Check every record, and the pages made of them.
+
+    ``full`` also holds the published rows beside them against those of the installed plugins.
+    Raises HarnessError for a plugin whose audit cannot be imported.
+    """
+    folder = Path(leaderboards)
+    done = Audit()
+    for path in sorted((folder / "results").rglob("*.json")):
+        try:
+            record = load(path)
+            belongs = record_path(folder, record)
+        except HarnessError as error:
+            done.problems.append(str(error))
+            continue
+        done.records += 1
+        if path != belongs:
+            done.problems.append(str(leaderboard.misplaced(path, belongs)))
+        _check_figures(record, path, registry, done)
+        _check_digests(record, path, registry, done)
+        _check_age(record, path, registry, done)
+    # The first record that cannot be used is all that the pages' own check would say.
+    done.problems += [said for said in leaderboard.check(folder) if said not in done.problems]
+    if full:
+        done.problems += [
+            f"{copy} is not the published rows that are installed: run `harness leaderboard`"
+            for copy in published.outdated(registry, folder)
+        ]
+    return done
+
+
+def _check_figures(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    for direction in DIRECTIONS:
+        stored = getattr(record.metrics, direction)
+        _compare(direction, stored, _ranked(record, direction), "counts", path, done)
+    for name in record.metrics.contrasts:
+        done.remark(f"not recomputed: contrasts.{name}, of which no counts are kept", path)
+    if record.metrics.figures or record.evidence:
+        try:
+            spec, plugin = registry.find("tasks", record.task)
+        except HarnessError as error:
+            done.remark(f"not recomputed: figures of the task '{record.task}': {error.message}", path)
+            return
+        if not spec.audit:
+            done.remark(
+                f"not recomputed: figures of the task '{record.task}', whose plugin does not say how", path
+            )
+            return
+        compute = load_factory(spec.audit, plugin)
+        try:
+            found = dict(compute(record.evidence))
+        except Exception as error:  # a plugin's code on an edited file: anything may come out of it
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            done.problems.append(f"{path}: figures cannot be computed from evidence: {said}")
+            return
+        _compare("figures", record.metrics.figures, found, "evidence", path, done)
+
+
+def _ranked(record: ResultRecord, direction: str) -> Mapping[str, float]:
+    """The figures of one direction, at every k for which the record has a recall."""
+    if record.queries is None:
+        return {}
+    recalls = map(_RECALL.fullmatch, getattr(record.metrics, direction))
+    counts = ranks.Counts.unpack(getattr(record.queries, direction))
+    return ranks.metrics(counts, [int(found[1]) for found in recalls if found], record.ties)
+
+
+def _compare(
+    group: str,
+    stored: Mapping[str, float],
+    found: Mapping[str, float | None],
+    source: str,
+    path: Path,
+    done: Audit,
+) -> None:
+    for name in dict.fromkeys((*stored, *found)):
+        figure = f"metrics.{group}.{name}"
+        if name not in found:
+            done.problems.append(
+                f"{path}: {figure} is {stored[name]!r}, and does not follow from any {source}"
+            )
+            continue
+        value = found[name]
+        if value is None:
+            done.remark(f"not recomputed: {figure}, of which the {source} does not hold enough", path)
+            continue
+        done.figures += 1
+        if name not in stored:
+            done.problems.append(f"{path}: {figure} is missing, the {source} gives {value!r}")
+        elif not abs(stored[name] - value) <= TOLERANCE:  # so that NaN is a difference
+            done.problems.append(f"{path}: {figure} is {stored[name]!r}, its {source} gives {value!r}")
+
+
+def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    texts = record.protocol.ids_texts_hash
+    if not record.plan_digest:
+        done.remark("not recomputed: recipe_digest, without the digest of a plan", path)
+    else:
+        digest = recipe_digest(record.plan_digest, record.trained_digest or record.plan_digest, texts)
+        if digest != record.recipe_digest:
+            done.problems.append(
+                f"{path}: recipe_digest is {record.recipe_digest}, plan_digest, trained_digest and "
+                f"protocol.ids_texts_hash give {digest}"
+            )
+    if record.protocol.hash_status == "verified":
+        for stated in _stated_hashes(record, registry):
+            if stated != texts:
+                done.problems.append(
+                    f"{path}: protocol.ids_texts_hash is {texts} and said to be verified, the data set "
+                    f"'{record.dataset}' states {stated}"
+                )
+
+
+def _check_age(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    """A row is stale once its method's own recipe is another; recipes of its variants are not looked at."""
+    recipe = f"the recipe of {record.method} for {record.dataset}, {record.task}"
+    if not record.own_recipe_digest:
+        done.remark("not checked: whether recipes have changed since, which the records do not tell", path)
+        return
+    try:
+        method, dataset = (
+            registry.find(kind, name)[0]
+            for kind, name in (("methods", record.method), ("datasets", record.dataset))
+        )
+        now = own_recipe_digest(method, dataset, record.task)
+    except HarnessError as error:
+        done.remark(f"not checked: whether {recipe}, has changed since: {error.message}", path)
+        return
+    if now != record.own_recipe_digest:
+        done.remark(f"stale: {recipe}, has changed since", path)
+
+
+def _stated_hashes(record: ResultRecord, registry: Registry) -> Iterator[str]:
+    """What the data set says the hash of the protocol's texts is, where it is installed and says so."""
+    for spec, _ in registry.components.get("datasets", {}).get(record.dataset, []):
+        for protocol in spec.protocols:
+            if protocol.name == record.protocol.name and protocol.texts_hash:
+                yield protocol.texts_hash

@@ -1,0 +1,401 @@
+"""The audit: every figure follows from its record, and whatever does not is named with its file."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from sample_records import protocol, sample
+
+from harness import DatasetSpec, MethodSpec, ProtocolSpec, TaskSpec, hookimpl
+from harness.plan.plan import own_recipe_digest
+from harness.plugins import Plugin, Registry, registry
+from harness.results import leaderboard, ranks, record
+from harness.results.audit import Audit, audit
+from harness.results.digest import digest, recipe_digest
+from harness.results.record import Metrics, QueryCounts, ResultRecord
+from harness_standard import answers
+from harness_standard.caption_metrics import evaluate, evidence
+
+
+def _record(method: str = "method_a", **changes: Any) -> ResultRecord:
+    """A record whose digests belong together."""
+    made = sample(method, plan_digest=digest([method, changes.get("task")]), **changes)
+    own = recipe_digest(
+        made.plan_digest, made.trained_digest or made.plan_digest, made.protocol.ids_texts_hash
+    )
+    return msgspec.structs.replace(made, recipe_digest=own)
+
+
+def _of_figures(task: str, unit: str, figures: dict[str, float], columns: dict[str, str]) -> ResultRecord:
+    size = len(next(iter(columns.values())).split())
+    asked = protocol(name=task, query_unit=unit, n_queries=size, n_gallery=size)
+    metrics = Metrics(figures=figures)
+    return _record(task=task, protocol=asked, metrics=metrics, queries=None, evidence=columns)
+
+
+def _captioned() -> ResultRecord:
+    said = {"a": "a dog runs home", "b": "the red square moves up", "c": "", "d": "a cat"}
+    meant = {
+        "a": ["a dog runs home", "it runs"],
+        "b": ["a red square moves up fast", "a square"],
+        "c": ["a man"],
+        "d": ["the cat sat", "a dog"],
+    }
+    scores = evaluate(said, meant)
+    exact = [True, False, False, False]
+    figures = {"CIDEr": scores.corpus["CIDEr"], **scores.corpus, "exact": 25.0}
+    return _of_figures("captioning", "clip", figures, evidence.columns(scores, exact))
+
+
+def _answered() -> ResultRecord:
+    columns = answers.columns(
+        [True, False, True, True, False],
+        ["what", "how many", "what", "who", ""],
+        [None, False, True, False, None],
+    )
+    return _of_figures("video_qa", "question", answers.accuracies(columns), columns)
+
+
+def _saved(folder: Path, *records: ResultRecord) -> list[Path]:
+    paths = [record.write(one, record.record_path(folder, one)) for one in records]
+    leaderboard.write_all(folder)
+    return paths
+
+
+def _edit(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change a record's file as somebody with an editor would, and bring the pages in line with it."""
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+    folder = path.parents[3]
+    if path == record.record_path(folder, record.load(path)):  # else there is nothing to make them of
+        leaderboard.write_all(folder)
+
+
+def _remarks(done: Audit) -> list[str]:
+    """Remarks, but for that on the age of records that do not tell."""
+    return [line for line in done.remark_lines() if "changed since" not in line]
+
+
+def _installed(**hooks: list[Any]) -> Registry:
+    """A registry of one plugin, with these hooks."""
+    module = SimpleNamespace(
+        **{f"harness_{name}": hookimpl(_returning(f"harness_{name}", found)) for name, found in hooks.items()}
+    )
+    found = Registry()
+    found.add(Plugin("toy", "toys", "1", "toys:plugin", module))
+    assert not found.plugins[0].problem
+    return found
+
+
+def _returning(name: str, found: list[Any]) -> Callable[[], list[Any]]:
+    def hook():
+        return found
+
+    hook.__name__ = name
+    return hook
+
+
+def test_what_follows_passes(tmp_path: Path) -> None:
+    """Sound records of all three tasks pass, each with all of its figures computed again."""
+    paths = _saved(tmp_path, _record(), _record("method_b", lift=0.3, seed=2), _captioned(), _answered())
+    done = audit(tmp_path, registry())
+    assert done.problems == [] and _remarks(done) == []
+    captioned = json.loads(paths[2].read_text())["metrics"]["figures"]
+    assert len(captioned) == 7 and done.records == 4
+    assert done.figures == 2 * 10 + len(captioned) + len({"all", "what", "how many", "who", "foil"})
+
+
+@pytest.mark.parametrize("ties", ["average", "optimistic", "pessimistic", "average_ce"])
+def test_ranks_are_counted_by_the_records_own_ties(tmp_path: Path, ties: str) -> None:
+    """Of four records that differ in the tie policy alone only the one with its own figures passes."""
+    counts = QueryCounts.of([0, 0, 4, 9, 12] * 10, [1, 2, 2, 3, 1] * 10, 50)
+    queries = record.Queries(t2v=counts, v2t=counts)
+    figures = ranks.metrics(ranks.Counts.unpack(counts), ties=ties)
+    metrics = Metrics(t2v=figures, v2t=figures)
+    for policy in ("average", "optimistic", "pessimistic", "average_ce"):
+        folder = tmp_path / policy
+        _saved(folder, _record(queries=queries, metrics=metrics, ties=policy))
+        assert bool(audit(folder, registry()).problems) == (policy != ties)
+
+
+@pytest.mark.parametrize(
+    ("direction", "name"), [("t2v", "R@1"), ("t2v", "MnR"), ("v2t", "R@10"), ("v2t", "MdR")]
+)
+def test_a_digit_of_a_figure(tmp_path: Path, direction: str, name: str) -> None:
+    """A figure that is a little another is named, with its file and what the counts give; the pages,
+    made anew, do not hide it."""
+    sound, edited = _saved(tmp_path, _record(), _record("method_b", lift=0.3))
+    before = json.loads(edited.read_text())["metrics"][direction][name]
+
+    def change(content: dict[str, Any]) -> None:
+        content["metrics"][direction][name] = before + (1e-6 if before < 99 else -1e-6)
+
+    _edit(edited, change)
+    [problem] = audit(tmp_path, registry()).problems
+    assert problem.startswith(f"{edited}: metrics.{direction}.{name} is ") and str(before) in problem
+    assert str(sound) not in problem
+
+
+def test_a_count(tmp_path: Path) -> None:
+    """One query's count, or one more tie, makes at least one figure of its direction fail and no other."""
+    for key in ("better", "tied"):
+        folder = tmp_path / key
+        [path] = _saved(folder, _record())
+
+        def change(content: dict[str, Any], key: str = key) -> None:
+            counts = content["queries"]["v2t"]
+            if key == "better":
+                first, rest = counts["better"].split(" ", 1)
+                counts["better"] = f"{(int(first) + 1) % 40} {rest}"
+            else:
+                counts["tied"]["3"] = counts["tied"].get("3", 1) + 1
+
+        _edit(path, change)
+        problems = audit(folder, registry()).problems
+        assert problems and all(said.startswith(f"{path}: metrics.v2t.") for said in problems)
+
+
+@pytest.mark.parametrize(
+    ("make", "column", "at"),
+    [
+        (_captioned, "bleu", 0),
+        (_captioned, "rouge", 1),
+        (_captioned, "cider", 1),
+        (_captioned, "exact", 3),
+        (_answered, "right", 1),
+        (_answered, "kind", 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)).strip("_"),
+)
+def test_a_value_of_the_evidence(tmp_path: Path, make: Callable, column: str, at: int) -> None:
+    """One changed value of any column is found, and the file is named."""
+    [path] = _saved(tmp_path, make())
+
+    def change(content: dict[str, Any]) -> None:
+        values = content["evidence"][column].split()
+        if column == "kind":
+            values[at] = "how_many"
+        elif column in ("right", "exact"):
+            values[at] = {"0": "1", "1": "0"}[values[at]]
+        else:
+            values[at] = str((int(values[at][0]) + 1) % 10) + values[at][1:]
+        assert " ".join(values) != content["evidence"][column]
+        content["evidence"][column] = " ".join(values)
+
+    _edit(path, change)
+    problems = audit(tmp_path, registry()).problems
+    assert problems and all(said.startswith(f"{path}: ") for said in problems)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("right", "1 0 2 1 0", "right must be 0 or 1"),
+        ("right", "1 0 1 1", "as many entries as there are questions"),
+        ("right", None, "KeyError: 'right'"),
+    ],
+)
+def test_evidence_that_is_none(tmp_path: Path, column: str, value: str | None, said: str) -> None:
+    """Columns that the task cannot have written are one problem with the file and the reason."""
+    [path] = _saved(tmp_path, _answered())
+
+    def change(content: dict[str, Any]) -> None:
+        del content["evidence"][column]
+        if value:
+            content["evidence"][column] = value
+
+    _edit(path, change)
+    [problem] = audit(tmp_path, registry()).problems
+    assert problem.startswith(f"{path}: figures cannot be computed") and said in problem
+
+
+def test_columns_of_different_lengths(tmp_path: Path) -> None:
+    """A caption's scores that are left out of one column are missed, and so is a word too many."""
+    columns = _captioned().evidence
+    with pytest.raises(ValueError, match="different lengths: bleu 4, rouge 3"):
+        evidence.figures(columns | {"rouge": columns["rouge"].rsplit(" ", 1)[0]})
+    longer = columns["bleu"].replace(";4;4", ";5;4", 1)
+    assert longer != columns["bleu"]
+    with pytest.raises(ValueError, match="not the n-grams of 5 words"):
+        evidence.figures(columns | {"bleu": longer})
+
+
+def test_a_figure_too_many_or_too_few(tmp_path: Path) -> None:
+    """A figure that follows from nothing is a problem, and so is one that was taken out."""
+    [path] = _saved(tmp_path, _answered())
+
+    def change(content: dict[str, Any]) -> None:
+        figures = content["metrics"]["figures"]
+        figures["accuracy, where"] = figures.pop("accuracy, who")
+
+    _edit(path, change)
+    invented, missing = audit(tmp_path, registry()).problems
+    assert invented.startswith(f"{path}: metrics.figures.accuracy, where is 100.0, and does not follow")
+    assert missing.startswith(f"{path}: metrics.figures.accuracy, who is missing")
+
+
+def test_a_digit_of_a_table(tmp_path: Path) -> None:
+    """An edited page is named as `leaderboard --check` names it."""
+    _saved(tmp_path, _record(), _captioned())
+    page = tmp_path / "toys.md"
+    text = page.read_text()
+    at = random.Random(0).choice([at for at, character in enumerate(text) if character.isdigit()])
+    page.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
+    done = audit(tmp_path, registry())
+    assert done.problems == leaderboard.check(tmp_path)
+    assert done.problems[0].startswith(f"{page} line ")
+
+
+@pytest.mark.parametrize("key", ["recipe_digest", "plan_digest", "trained_digest", "ids_texts_hash"])
+def test_a_digit_of_a_hash(tmp_path: Path, key: str) -> None:
+    """A digest that does not follow from the others of its record is found."""
+    [path] = _saved(tmp_path, _record(trained_digest="cd" * 32))
+
+    def change(content: dict[str, Any]) -> None:
+        place = content["protocol"] if key == "ids_texts_hash" else content
+        place[key] = place[key][:-1] + ("0" if place[key][-1] != "0" else "1")
+
+    _edit(path, change)
+    [problem] = audit(tmp_path, registry()).problems
+    assert problem.startswith(f"{path}: recipe_digest is ")
+
+
+def test_texts_that_are_said_to_be_verified(tmp_path: Path) -> None:
+    """A verified hash is held against that of the installed data set's protocol, one that was only
+    computed is not."""
+    stated = ProtocolSpec(name="test_a", summary="-", train="train", test="test", texts_hash="ef" * 32)
+    toys = _installed(
+        datasets=[DatasetSpec(name="toys", summary="-", factory="toys:build", protocols=(stated,))]
+    )
+    [path] = _saved(tmp_path / "verified", _record())
+    [problem] = audit(tmp_path / "verified", toys).problems
+    assert problem.startswith(f"{path}: protocol.ids_texts_hash is ") and "ef" * 32 in problem
+    _saved(tmp_path / "computed", _record(protocol=protocol(hash_status="computed")))
+    assert audit(tmp_path / "computed", toys).problems == []
+
+
+def test_every_record_is_looked_at(tmp_path: Path) -> None:
+    """A file that is no record and one under another's name are problems, each once, beside the figures
+    of the rest."""
+    broken, moved, edited = _saved(tmp_path, *(_record(f"method_{name}") for name in "abc"))
+    broken.write_text("{}")
+    moved = moved.rename(moved.with_name("copy.json"))
+    content = json.loads(edited.read_text())
+    content["metrics"]["t2v"]["MnR"] += 1
+    edited.write_text(json.dumps(content))
+    problems = audit(tmp_path, registry()).problems
+    assert all(str(path) in said for path, said in zip((broken, moved, edited), problems, strict=True))
+
+
+def test_a_task_that_is_not_installed(tmp_path: Path) -> None:
+    """Figures of an unknown task, or of one that does not say how, are listed, and are no problem."""
+    [path] = _saved(tmp_path, _answered())
+    for components, why in (
+        (Registry(), "unknown task 'video_qa'"),
+        (
+            _installed(tasks=[TaskSpec(name="video_qa", summary="-", factory="toys:build")]),
+            "does not say how",
+        ),
+    ):
+        done = audit(tmp_path, components)
+        assert done.problems == [] and done.figures == 0
+        [line] = _remarks(done)
+        assert line.startswith("not recomputed: ") and why in line and line.endswith(str(path))
+
+
+def test_what_the_record_does_not_hold_is_listed(tmp_path: Path) -> None:
+    """A contrast and a corpus' METEOR are said not to be recomputed, once for all files."""
+    scored = _captioned()
+    metrics = Metrics(figures=scored.metrics.figures | {"METEOR": 20.5})
+    meteor = msgspec.structs.replace(
+        scored, metrics=metrics, evidence=scored.evidence | {"meteor": "0.5 0.2 0.0 0.1"}
+    )
+    twins = []
+    for name in ("method_a", "method_b"):
+        plain = _record(name)
+        contrasted = msgspec.structs.replace(plain.metrics, contrasts={"twin": 62.5})
+        twins.append(msgspec.structs.replace(plain, metrics=contrasted))
+    paths = _saved(tmp_path, *twins, meteor)
+    done = audit(tmp_path, registry())
+    assert done.problems == []
+    contrast, corpus = _remarks(done)
+    assert "contrasts.twin" in contrast and contrast.endswith(f"{paths[0]} and 1 more")
+    assert "metrics.figures.METEOR" in corpus and corpus.endswith(str(paths[2]))
+
+
+def test_a_row_is_stale_when_its_methods_recipe_has_changed(tmp_path: Path) -> None:
+    """A record that knows another recipe of its method is said to be stale, one that knows the present
+    recipe is not, whatever its run changed; neither is a problem. What cannot be told is said."""
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("train: {lr: 0.1}\nnote: first\n")
+    toys = DatasetSpec(name="toys", summary="-", factory="toys:build", protocols=())
+    mine = MethodSpec(name="mine", summary="-", recipe=str(recipe))
+    components = _installed(datasets=[toys], methods=[mine])
+    then = own_recipe_digest(mine, toys, "retrieval")
+    records = [_record(name, own_recipe_digest=then) for name in ("mine", "gone")]
+    gone, own, untold = sorted(_saved(tmp_path, *records, _record("untold")))
+
+    recipe.write_text("train: {lr: 0.1}\nnote: second\n")
+    fresh = audit(tmp_path, components)
+    recipe.write_text("train: {lr: 0.2}\n")
+    stale = audit(tmp_path, components)
+    lost = "not checked: whether the recipe of gone for toys, retrieval, has changed since"
+    unknown = f"{lost}: unknown method 'gone': {gone}"
+    silent = f"not checked: whether recipes have changed since, which the records do not tell: {untold}"
+    assert [*fresh.remark_lines()] == [silent, unknown]
+    old = f"stale: the recipe of mine for toys, retrieval, has changed since: {own}"
+    assert [*stale.remark_lines()] == [silent, unknown, old]
+    assert fresh.problems == stale.problems == []
+
+
+def test_the_command(cli, workplace: Path) -> None:
+    """It ends with 0 and a count, or with 1 and every mismatch on standard error; with ``--full`` the
+    published rows must be those that are installed. It loads no torch and changes nothing."""
+    folder = Path("leaderboards")
+    path, *_ = _saved(folder, _record(), _captioned(), _answered())
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    program = (
+        "import sys; sys.argv[1:] = ['audit']\nfrom harness.cli import main\n"
+        "try: main()\nexcept SystemExit as done: assert not done.code\n"
+        "assert not {'torch', 'ray', 'av', 'torchvision', 'PIL'} & {*sys.modules}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\n3 records, 22 figures, all follow from their counts\n")
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+    lacking = cli("audit", "--full")
+    assert lacking.exit_code == 1 and "is not the published rows that are installed" in lacking.stderr
+    assert cli("leaderboard").exit_code == cli("audit", "--full").exit_code == 0
+
+    content = json.loads(path.read_text())
+    content["created"] = "yesterday"
+    path.write_text(json.dumps(content))
+    failed = cli("audit")
+    assert failed.exit_code == 1 and str(path) in failed.stderr and "follow" not in failed.stdout
+    assert cli("audit", "--leaderboards", "nowhere").exit_code == 2
+
+
+def test_many_records_are_quick(tmp_path: Path) -> None:
+    """40 records of 5,000 queries are audited in a few seconds at most."""
+    n = 5000
+    counts = QueryCounts.of([i * 7 % n for i in range(n)], [1] * n, n)
+    queries = record.Queries(t2v=counts, v2t=counts)
+    for seed in range(40):
+        one = sample(seed=seed, queries=queries, protocol=protocol(n_queries=n, n_gallery=n))
+        record.write(one, record.record_path(tmp_path, one))
+    start = time.process_time()
+    found: Audit = audit(tmp_path, registry())
+    assert found.records == 40 and found.figures == 400
+    assert time.process_time() - start < 4.0
