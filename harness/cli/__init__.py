@@ -8,6 +8,7 @@ from harness.cli.bench import bench
 from harness.cli.caption import caption
 from harness.cli.data import data
 from harness.cli.export import export
+from harness.cli.imports import import_scores
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
@@ -36,6 +37,7 @@ for command in (
     list_,
     describe,
     plugins,
+    import_scores,
     leaderboard,
     curves,
 ):
