@@ -26,7 +26,7 @@ _ASKED = options_of(
 )  # fmt: skip
 
 _STATED = options_of(
-    click.option("--train-split", default="unknown", show_default=True, metavar="NAME", help="What was trained on: a split of the data set, DATASET/SPLIT of another one, or none."),
+    click.option("--train-split", default="unknown", show_default=True, metavar="NAME", help="What was trained on: a split of the data set, DATASET/SPLIT of another one, or none. It decides the section of the table."),
     click.option("--selection", type=click.Choice(["last", "val", "test", "unknown"]), default="unknown", show_default=True, help="How the epoch was chosen."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which run of the method; imports that differ in nothing else are one row."),
     click.option("--backbone", default="", metavar="TEXT", help="The image-text tower, for its column."),

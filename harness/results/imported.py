@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
+import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +96,7 @@ def read_scores(path: Path, video_rows: bool = False) -> Scores:
         raise HarnessError(
             f"cannot read {path}: {error.strerror or error}", "give a .npy, .npz, .csv or .txt file"
         ) from error
-    except (ValueError, EOFError, KeyError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise HarnessError(
             f"{path} holds no matrix of numbers: {' '.join(str(error).split())}",
             "write it with numpy.save, or with numpy.savetxt without a heading",
@@ -186,13 +188,19 @@ def check_scores(scores: Scores, layout: Layout) -> None:
 
 
 def check_train_split(stated: str, spec: DatasetSpec) -> None:
-    """A misspelt split would stand in a section of its own. That of another data set is ``NAME/SPLIT``."""
-    known = [*dict.fromkeys(protocol.train for protocol in spec.protocols), *NO_SPLIT]
-    if stated not in known and "/" not in stated:
-        raise HarnessError(
-            f"'{spec.name}' has no training split '{stated}'",
-            f"known: {', '.join(known)}; write that of another data set as DATASET/SPLIT",
-        )
+    """Refuse another spelling of a split that the data set's protocols name: the row would stand in a
+    section of its own. Other names are free, since not all splits that papers train on are known."""
+    if not stated.strip():
+        raise HarnessError("--train-split is empty", f"known: {', '.join(NO_SPLIT)} and the data set's own")
+    for known in (*NO_SPLIT, *(protocol.train for protocol in spec.protocols)):
+        if stated != known and _letters(stated) == _letters(known):
+            raise HarnessError(
+                f"'{spec.name}' has no training split '{stated}'", f"write it as it is known: {known}"
+            )
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def processed(
