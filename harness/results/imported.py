@@ -72,8 +72,8 @@ class Scores:
 
 @dataclass(frozen=True)
 class Layout:
-    """What rows and columns stand for: ``gold`` int64 ``[texts]`` is each text's column; ``texts`` and ``clips`` are ids,
-    empty where the data set is not at hand."""
+    """What rows and columns stand for: ``gold`` int64 ``[texts]`` is each text's column; ``texts`` and
+    ``clips`` are ids, empty where the data set is not at hand."""
 
     protocol: Protocol
     gold: np.ndarray
@@ -148,7 +148,7 @@ def layout_of(dataset: Dataset, stated: ProtocolSpec) -> Layout:
 
 
 def one_text_per_video(stated: ProtocolSpec, scores: Scores) -> Layout:
-    """The layout that the caller vouches for: text ``i`` is that of clip ``i``. Its ids and texts are unknown."""
+    """The layout that the caller vouches for: text ``i`` is that of clip ``i``. Ids and texts are unknown."""
     texts, clips = scores.values.shape
     for what, found, wanted in (("texts", texts, stated.n_queries), ("clips", clips, stated.n_gallery)):
         if wanted and found != wanted:
@@ -234,7 +234,7 @@ def record_of(
     }
     asked = [layout.protocol.name, layout.protocol.ids_texts_hash, *scores.values.shape]
     _, plugin, _ = component(postprocess, "postprocessors", registry)
-    origin = f"Scores imported from {scores.file} (SHA-256 {scores.sha256[:12]}), not made by a run of this harness."
+    origin = f"Scores imported from {scores.file} (SHA-256 {scores.sha256[:12]}), not made by this harness."
     try:
         return ResultRecord(
             method=stated.method,
