@@ -10,6 +10,7 @@ from harness.cli.caption import caption
 from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
+from harness.cli.imports import import_scores
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
@@ -38,6 +39,7 @@ for command in (
     list_,
     describe,
     plugins,
+    import_scores,
     leaderboard,
     compare,
     audit,

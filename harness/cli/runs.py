@@ -60,15 +60,26 @@ _MICRO_BATCH = click.option(
     metavar="F",
     help="Train on this share of the clips, with as many steps as on all of them.",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Run with so many seeds, from --seed on, and show the mean. Of several, one with a record in its run folder is not run again.",
+)
 @click.option("--dry-run", is_flag=True, help="Show plan, work and cost; train nothing.")
 def run(
-    leaderboards, runs, workers, as_json, resume, checkpoint_every, micro_batch, dry_run, **asked
+    leaderboards, runs, workers, as_json, resume, checkpoint_every, micro_batch, seeds, dry_run, **asked
 ) -> None:
     """Train a method, score it, record it, refresh the leaderboard."""
+    from dataclasses import replace
+
     from harness.plan.plan import Request, build_plan
     from harness.plugins import registry
 
-    plan, layers = build_plan(Request(**asked), registry())
+    request = Request(**asked)
+    plan, layers = build_plan(request, registry())
     from harness.engine.execute import default_workers
 
     workers = default_workers() if workers is None else workers
@@ -76,19 +87,26 @@ def run(
         from harness.engine.dry_run import preview
 
         click.echo(preview(plan, layers, registry(), workers))
+        if seeds > 1:
+            last = request.seed + seeds - 1
+            click.echo(f"{seeds} such runs, with the seeds {request.seed} to {last}, one after the other")
         return
     from harness.engine import run as engine
 
-    record = engine.run(
-        plan,
-        registry(),
-        engine.Places(runs, leaderboards),
-        workers=workers,
-        resume=resume,
-        checkpoint_every=checkpoint_every,
-        micro_batch=micro_batch or 0,
-    )
-    _show(record, as_json)
+    where = engine.Places(runs, leaderboards)
+    how = {"workers": workers, "resume": resume, "checkpoint_every": checkpoint_every}
+    how["micro_batch"] = micro_batch or 0
+    if seeds == 1:
+        _show(engine.run(plan, registry(), where, **how), as_json)
+        return
+    from harness.engine import several
+
+    plans = {
+        f"seed {seed}": build_plan(replace(request, seed=seed), registry())[0]
+        for seed in range(request.seed, request.seed + seeds)
+    }
+    made = several.run_each(plans, registry(), where, what=plan.method, **how)
+    _show_all(plan.method, list(made.values()), as_json)
 
 
 @click.command()
@@ -162,6 +180,17 @@ def evaluate(checkpoint, leaderboards, runs, workers, as_json, method, **asked) 
         default_workers() if workers is None else workers,
     )
     _show(record, as_json)
+
+
+def _show_all(method: str, made, as_json: bool) -> None:
+    """The means of several seeds, with their spread, or every record."""
+    from harness.engine import ablation
+    from harness.results.record import dumps
+
+    if as_json:
+        click.echo("".join(dumps(one.record) for one in made), nl=False)
+    else:
+        click.echo(ablation.summary([ablation.cell_of(method, made)]))
 
 
 def _show(record, as_json: bool) -> None:

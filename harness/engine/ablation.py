@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.engine import run as engine
-from harness.engine.progress import say
+from harness.engine.several import Made, run_each
 from harness.plan.ablation import cells_of
-from harness.plan.plan import Request, RunPlan, build_plan
+from harness.plan.plan import Request, build_plan
 from harness.plugins import Registry
-from harness.results.record import ResultRecord, load
+from harness.results.record import ResultRecord
 from harness.results.statistics import over_seeds, paired_difference
 from harness.results.table import figure_names, markdown_table
 
@@ -43,23 +43,23 @@ def ablate(
     names = cells_of(method, name, registry.find("datasets", request.dataset)[0].name)
     of_seed = range(request.seed, request.seed + seeds)
     plans = {
-        (cell, seed): build_plan(replace(request, ablation=(name, cell), seed=seed), registry)[0]
+        _run_name(cell, seed, seeds): build_plan(
+            replace(request, ablation=(name, cell), seed=seed), registry
+        )[0]
         for cell in names
         for seed in of_seed
     }
-    records, kept = {}, set()
-    for number, ((cell, seed), plan) in enumerate(plans.items(), start=1):
-        known = _known(plan, registry, where)
-        which = f"{cell}, seed {seed}" if seeds > 1 else cell
-        say(f"{name} {number}/{len(plans)}: {which}" + (", done before" if known else ""))
-        if known:
-            kept.add((cell, seed))
-        made = known or engine.run(plan, registry, where, workers=workers, micro_batch=micro_batch)
-        records[cell, seed] = made
-    return [
-        Cell(cell, tuple(records[cell, s] for s in of_seed), sum((cell, s) in kept for s in of_seed))
-        for cell in names
-    ]
+    made = run_each(plans, registry, where, what=name, workers=workers, micro_batch=micro_batch)
+    return [cell_of(cell, [made[_run_name(cell, seed, seeds)] for seed in of_seed]) for cell in names]
+
+
+def _run_name(cell: str, seed: int, seeds: int) -> str:
+    return f"{cell}, seed {seed}" if seeds > 1 else cell
+
+
+def cell_of(name: str, made: Sequence[Made]) -> Cell:
+    """What a table shows in one row."""
+    return Cell(name, tuple(one.record for one in made), sum(one.kept for one in made))
 
 
 def summary(cells: Sequence[Cell]) -> str:
@@ -78,7 +78,7 @@ def summary(cells: Sequence[Cell]) -> str:
             for name in contrasts
         ),
     ]
-    several = len(cells[0].records) > 1
+    several = len(cells) > 1 and len(cells[0].records) > 1
     body = []
     for cell in cells:
         shown = [_over_seeds([value(record) for record in cell.records]) for _, value in columns]
@@ -99,10 +99,3 @@ def _difference(cell: Cell, first: Cell, value: Callable[[ResultRecord], float])
         return ""
     found = paired_difference(*([value(record) for record in one.records] for one in (cell, first)))
     return f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-
-
-def _known(plan: RunPlan, registry: Registry, where: engine.Places) -> ResultRecord | None:
-    """The record of an earlier run of the same plan and seed."""
-    dataset = engine.open_prepared(plan, registry)
-    folder = where.runs.resolve() / engine.prepared_plan(plan, dataset, registry).name
-    return load(folder / engine.RECORD) if (folder / engine.RECORD).exists() else None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import harness
 from harness.engine.worker import Outcome
-from harness.models.assembly import describe_component
 from harness.plan.plan import RunPlan, own_recipe_digest
+from harness.plan.recipe import describe_component
 from harness.plugins import Registry
 from harness.results.digest import recipe_digest
 from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount

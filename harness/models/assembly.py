@@ -140,13 +140,6 @@ def make(value: Mapping[str, Any], kind: str, registry: Registry, *arguments: An
     return load_factory(spec.factory, plugin)(options, *arguments)
 
 
-def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) -> str:
-    """A component with all its options, such as ``adamw(betas=[0.9, 0.98], eps=1e-06)``."""
-    spec, _, options = component(value, kind, registry)
-    given = [f"{name}={option}" for name, option in sorted(msgspec.to_builtins(options).items())]
-    return spec.name + (f"({', '.join(given)})" if given else "")
-
-
 def _at_least_float(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 

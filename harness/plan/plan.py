@@ -378,7 +378,22 @@ def pretraining_plan(backbone: BackboneSpec, registry: Registry, use_cache: bool
 
 def protocol_of(dataset: DatasetSpec, recipe: Recipe, task: str, registry: Registry) -> Protocol:
     """The recipe's protocol, or the task's default on that data set; one for another task is an error."""
-    wanted = recipe.data.protocol
+    chosen = protocol_for(dataset, task, recipe.data.protocol, registry)
+    return Protocol(
+        name=chosen.name,
+        train=recipe.data.train_split or chosen.train,
+        test=chosen.test,
+        val=recipe.data.val_split or chosen.val,
+        query_unit=chosen.query_unit,
+        n_queries=chosen.n_queries,
+        n_gallery=chosen.n_gallery,
+        texts_hash=chosen.texts_hash,
+    )
+
+
+def protocol_for(dataset: DatasetSpec, task: str, wanted: str, registry: Registry) -> ProtocolSpec:
+    """The protocol of that name, or where ``wanted`` is empty the task's default on that data set; one for
+    another task is an error."""
     task = registry.find("tasks", task)[0].protocols or task
     chosen = find_protocol(dataset, wanted) if wanted else dataset.protocol_for(task)
     if chosen is None:
@@ -393,16 +408,7 @@ def protocol_of(dataset: DatasetSpec, recipe: Recipe, task: str, registry: Regis
             f"the protocol {dataset.name}/{chosen.name} is for {', '.join(chosen.tasks)}, not for {task}",
             f"its protocols for {task}: {', '.join(known) or 'none'}",
         )
-    return Protocol(
-        name=chosen.name,
-        train=recipe.data.train_split or chosen.train,
-        test=chosen.test,
-        val=recipe.data.val_split or chosen.val,
-        query_unit=chosen.query_unit,
-        n_queries=chosen.n_queries,
-        n_gallery=chosen.n_gallery,
-        texts_hash=chosen.texts_hash,
-    )
+    return chosen
 
 
 def find_protocol(dataset: DatasetSpec, wanted: str) -> ProtocolSpec:

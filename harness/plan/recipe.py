@@ -216,6 +216,13 @@ def component(value: Mapping[str, Any], kind: str, registry: Registry) -> tuple[
     return spec, plugin, convert(options, spec.options, (kind, name), Layers())
 
 
+def describe_component(value: Mapping[str, Any], kind: str, registry: Registry) -> str:
+    """A component with all its options, such as ``adamw(betas=[0.9, 0.98], eps=1e-06)``."""
+    spec, _, options = component(value, kind, registry)
+    given = [f"{name}={option}" for name, option in sorted(msgspec.to_builtins(options).items())]
+    return spec.name + (f"({', '.join(given)})" if given else "")
+
+
 def convert(values: Any, kind: type, path: tuple[str, ...], layers: Layers) -> Any:
     """``msgspec.convert`` with the value's path and origin in the message."""
     try:

@@ -9,7 +9,7 @@ from harness import HarnessError
 from harness.data import Clip
 from harness.engine import Evaluation
 from harness.models import GenerativeModule
-from harness.results.digest import texts_hash
+from harness.results.protocol import as_used
 from harness.results.record import Protocol
 
 Item = TypeVar("Item")
@@ -19,19 +19,7 @@ def protocol_of(
     evaluation: Evaluation, texts: Iterable[tuple[str, str, str]], clips: Sequence[str], queries: int
 ) -> Protocol:
     """The protocol as it was really used; ``texts`` are (text id, text, clip id)."""
-    stated = evaluation.plan.protocol
-    found = texts_hash(texts, clips)
-    status = (
-        "computed" if not stated.texts_hash else "verified" if found == stated.texts_hash else "unverified"
-    )
-    return Protocol(
-        name=stated.name,
-        query_unit=stated.query_unit,
-        n_queries=queries,
-        n_gallery=len(clips),
-        ids_texts_hash=found,
-        hash_status=status,
-    )
+    return as_used(evaluation.plan.protocol, texts, clips, queries)
 
 
 def refuse_all_missing(clips: Sequence[Clip], missing: Mapping[str, str]) -> None:

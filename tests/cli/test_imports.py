@@ -26,6 +26,7 @@ print("LOADED", *sorted({heavy!r} & set(sys.modules)))
         (["--help"], "leaderboard"),
         (["--version"], "version"),
         (["run", "--help"], "--method"),
+        (["import-scores", "--help"], "--one-text-per-video"),
         (["list"], "clip_vip"),
         (["list", "backbones"], "ViT-B-32"),
         (["plugins"], "ok"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness import HarnessError
-from harness.models.assembly import describe_component, make
+from harness.models.assembly import make
+from harness.plan.recipe import describe_component
 from harness.plugins import registry
 from harness.results import ranks
 

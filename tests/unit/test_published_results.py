@@ -14,7 +14,7 @@ from sample_records import sample
 
 from harness import DatasetSpec, HarnessError, PublishedResultsSpec
 from harness.cli import main
-from harness.models.assembly import describe_component
+from harness.plan.recipe import describe_component
 from harness.plan.yaml_io import locate
 from harness.plugins import Plugin, Registry, registry
 from harness.results import leaderboard, published, record
