@@ -17,7 +17,7 @@ A file is a mapping of rows by a name of their own; the names are for messages a
       recalled_fields: [v2t.R@5]   # figures of a row that was read which are from memory
 
 A figure stands under its own k and nowhere else: who reports R@50 in place of R@10 has no R@10. Rows
-of a task without ranks have ``figures: {CIDEr: 74.9}`` in place of both directions, the first one first.
+of a task without ranks have ``figures: {CIDEr: 74.9}`` in place of both directions, the main one first.
 :class:`PublishedRow` has all fields. The leaderboard's pages are made from copies in
 ``leaderboards/published``, so that they follow from that folder whatever is installed.
 Not covered: whether the data set that a row names exists.
@@ -225,7 +225,7 @@ def _record(row: PublishedRow, name: str, origins: yaml_io.Origins) -> ResultRec
         return ResultRecord(
             kind="published",
             protocol=protocol,
-            metrics=Metrics(t2v=row.t2v, v2t=row.v2t, figures=row.figures),
+            metrics=Metrics(t2v=row.t2v, v2t=row.v2t, figures=row.figures, main=next(iter(row.figures), "")),
             **{field: getattr(row, field) for field in _SAME},
         )
     except ValueError as error:  # its message names the field

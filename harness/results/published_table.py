@@ -56,7 +56,8 @@ def _head(part: str, name: str) -> str:
 
 
 def _order(record: ResultRecord) -> tuple[float, str, str]:
-    first = next(iter(record.metrics.figures.values()), record.metrics.t2v.get("R@1", -1.0))
+    figures = record.metrics.figures
+    first = figures[record.metrics.names[0]] if figures else record.metrics.t2v.get("R@1", -1.0)
     return -first, record.method, dumps(record)
 
 

@@ -120,14 +120,20 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Figures by name: recalls in percent, ``MdR`` and ``MnR`` as 1-based ranks.
 
     ``contrasts`` holds further accuracies in percent, e.g. of telling a clip from its reverse.
-    ``figures`` are those of a task without ranks, as papers print them; the first one orders rows, and
-    higher is better.
+    ``figures`` are those of a task without ranks, as papers print them. ``main`` is the one that orders
+    rows, higher is better; where empty, the first by name.
     """
 
     t2v: dict[str, float] = {}
     v2t: dict[str, float] = {}
     contrasts: dict[str, float] = {}
     figures: dict[str, float] = {}
+    main: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of ``figures``, the main one first and the others in alphabetical order."""
+        return sorted(self.figures, key=lambda name: (name != self.main, name))
 
     def __post_init__(self) -> None:
         for name, value in [*self.t2v.items(), *self.v2t.items(), *self.contrasts.items()]:
@@ -136,6 +142,8 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                     raise ValueError(f"{name} is {value}, but ranks count from 1")
             elif not 0.0 <= value <= 100.0:
                 raise ValueError(f"{name} is {value}, not a percentage")
+        if self.main and self.main not in self.figures:
+            raise ValueError(f"main is {self.main!r}, which is no figure")
         for name, value in self.figures.items():
             if not 0.0 <= value < float("inf"):
                 raise ValueError(f"{name} is {value}, not a figure")

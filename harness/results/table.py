@@ -48,7 +48,7 @@ class Row:
 
     def main(self) -> Spread | None:
         """The figure that orders rows: text-to-video R@1, or the first one of a task without ranks."""
-        name = next(iter(self.runs[0].metrics.figures), "")
+        name = next(iter(self.runs[0].metrics.names), "")
         return self.figure("figures", name) if name else self.figure("t2v", "R@1")
 
     def order(self) -> tuple[Any, ...]:
@@ -88,8 +88,8 @@ def render_rows(rows: Sequence[Row]) -> str:
 
 
 def figure_names(records: Iterable[ResultRecord]) -> list[str]:
-    """The figures of a task without ranks that some record has, in the order of their first mention."""
-    return list(dict.fromkeys(name for record in records for name in record.metrics.figures))
+    """The figures of a task without ranks that some record has, the main one first."""
+    return list(dict.fromkeys(name for record in records for name in record.metrics.names))
 
 
 def main_cell(row: Row) -> str:
@@ -261,8 +261,8 @@ def summary(record: ResultRecord) -> str:
         for what, figures in (("text to video", record.metrics.t2v), ("video to text", record.metrics.v2t))
     ]
     if record.metrics.figures:
-        headers = list(record.metrics.figures)
-        body = [[f"{value:.1f}" for value in record.metrics.figures.values()]]
+        headers = record.metrics.names
+        body = [[f"{record.metrics.figures[name]:.1f}" for name in headers]]
     lines = [
         f"{record.method} on {record.dataset}/{protocol.name}, seed {record.seed}: "
         f"{protocol.n_queries} {protocol.query_unit}s x {protocol.n_gallery} clips",

@@ -16,8 +16,6 @@ from harness_standard.caption_metrics.evidence import columns
 from harness_standard.protocol import longest, protocol_of, refuse_all_missing, spread
 from harness_standard.writing_options import CaptioningOptions
 
-#: The order of the figures; the first one orders the rows of a table.
-_FIGURES = ("CIDEr", "BLEU-4", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3")
 _EXAMPLES = 8
 
 
@@ -53,12 +51,11 @@ class Captioning(Task):
         captions = {clip.id: written[clip.id][0] if clip.id in written else "" for clip in clips}
         scores = evaluate(captions, references)
         exact = [_plain(text) in map(_plain, references[name]) for name, text in captions.items()]
-        figures = {name: scores.corpus[name] for name in _FIGURES if name in scores.corpus}
-        figures["exact"] = 100 * sum(exact) / len(exact)
+        figures = scores.corpus | {"exact": 100 * sum(exact) / len(exact)}
         shown = spread(list(captions), _EXAMPLES)
         return TaskResult(
             score=figures["CIDEr"],
-            metrics=Metrics(figures=figures),
+            metrics=Metrics(figures=figures, main="CIDEr"),
             protocol=protocol_of(
                 evaluation,
                 [(c.id, c.text, c.clip_id) for c in evaluation.captions if c.clip_id in captions],

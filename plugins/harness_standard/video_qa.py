@@ -71,7 +71,7 @@ class VideoQA(Task):
         figures = accuracies(evidence)
         return TaskResult(
             score=figures["accuracy"],
-            metrics=Metrics(figures=figures),
+            metrics=Metrics(figures=figures, main="accuracy"),
             protocol=protocol_of(
                 evaluation,
                 asked_and_answered(questions),
