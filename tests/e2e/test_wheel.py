@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,9 @@ METHOD = "frame_attention_probe"
 
 #: Prints where a package of each wheel was imported from, and what lies beside its plugins.
 LOOK = """
-import harness, harness_shapes, frame_attention_probe, json
+import harness, harness_shapes, frame_attention_probe, json, sys
 from importlib.resources import files
-ours = ("harness_clip", "harness_clip4clip", "harness_clip_vip", "harness_shapes")
-packages = (*ours, "frame_attention_probe")
+packages = (*sys.argv[1:], "frame_attention_probe")
 print(json.dumps({
     "places": [harness.__file__, harness_shapes.__file__, frame_attention_probe.__file__],
     "recipes": [f"{p}/{r.name}" for p in packages for r in (files(p) / "recipes").iterdir()],
@@ -69,8 +69,9 @@ def _printed(installed: Harness, *arguments: str) -> str:
 
 def test_the_wheels_are_what_is_imported(installed):
     """Every package comes from the fresh environment, with its recipes and without this checkout."""
+    ours = [path.parent.name for path in (ROOT / "plugins").glob("*/recipes")]
     done = subprocess.run(
-        [installed.python, "-c", LOOK],
+        [installed.python, "-c", LOOK, *ours],
         cwd=installed.folder,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
@@ -81,7 +82,8 @@ def test_the_wheels_are_what_is_imported(installed):
     own = Path(installed.python).parents[1]
     assert [place for place in found["places"] if not Path(place).is_relative_to(own)] == []
     assert "frame_attention_probe/probe.yaml" in found["recipes"]
-    expected = {f"{path.parts[-3]}/{path.name}" for path in (ROOT / "plugins").glob("*/recipes/*.yaml")}
+    packaged = (ROOT / "plugins").glob("*/recipes/*.*")
+    expected = {f"{path.parts[-3]}/{path.name}" for path in packaged}
     assert expected and expected <= set(found["recipes"])
 
 
@@ -89,7 +91,8 @@ def test_the_probe_is_found(installed):
     """`harness plugins` and `harness list` show the stranger's plugin and its components beside ours."""
     plugins = _printed(installed, "plugins")
     assert "frame-attention-probe 0.3.1  ok" in plugins and "NOT LOADED" not in plugins
-    assert plugins.count("video-text-harness") == 13
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert plugins.count("video-text-harness") == len(declared["harness.plugins"])
     listing = _printed(installed, "list")
     assert METHOD in listing and "frame_attention " in listing and "clip_vip" in listing
 
