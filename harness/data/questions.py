@@ -3,10 +3,10 @@
 Recognised by their content, plain or gzipped:
 
 Records:  a JSON list, or one object per line, of ``{"question", "answer", "video_id" | "video" | "gif_name"
-          | ...}``; a video may be a name or a whole number (the files of MSRVTT-QA and MSVD-QA, ClipBERT,
+          | ...}``; a video may be a name or a whole number (as owners write them, ClipBERT,
           LAVIS, mmaction2), and a record may hold lists of as many questions as answers (VAST)
 Mapping:  ``{video: [{"question", "answer"}, ...]}`` (VALOR)
-Table:    tab- or comma-separated columns below a header with ``question`` and ``answer`` (TGIF-QA)
+Table:    tab- or comma-separated columns below a header with ``question`` and ``answer`` (called csv by its owners)
 
 Answers are kept as they are written: what counts as the same answer is the scoring's affair. Numbers that
 some files give to questions are not read, for other files of the same questions lack them.
