@@ -56,7 +56,9 @@ def make_record(
             test=_clips(outcome.missing),
             policy=recipe.evaluation.missing if outcome.missing else "worst",
         ),
-        train=TrainCount(samples=training.samples, skipped=len(training.unusable)) if training else None,
+        train=TrainCount(samples=training.samples, skipped=len(training.unusable), seen=training.seen)
+        if training
+        else None,
         backbone=outcome.backbone,
         pretraining=outcome.pretraining,
         parameters=outcome.parameters,

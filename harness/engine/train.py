@@ -39,8 +39,9 @@ from harness.plugins import Registry
 class Progress:
     """Where training stands: the next step to do. Saved in every checkpoint.
 
-    ``steps`` are those done so far in all stages, ``seconds`` what they took by the clock, waiting
-    for data and writing checkpoints included; ``worker_seconds`` is its sum over the workers.
+    ``steps`` are those done so far in all stages, ``seen`` the samples in their batches, ``seconds`` what
+    they took by the clock, waiting for data and writing checkpoints included; ``worker_seconds`` is its
+    sum over the workers.
     ``damaged`` names, by stage, the clips that could not be read, with the reason. ``best`` is the best
     score of an epoch so far, and ``best_epoch`` (from 1) the first one that had it, where epochs are judged.
     """
@@ -49,6 +50,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     steps: int = 0
+    seen: int = 0
     seconds: float = 0.0
     worker_seconds: float = 0.0
     damaged: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -139,6 +141,7 @@ class Trainer:
                     done += 1
                     progress.step += 1
                     progress.steps += 1
+                    progress.seen += batch
                     began, took = time.monotonic(), time.monotonic() - began
                     progress.seconds += took
                     progress.worker_seconds += took * self.workers.world

@@ -59,9 +59,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
     """What training leaves behind for the record: of the last stage on the run's own data set, or
-    of the last stage where none is; ``unusable`` clips of other data sets stand as ``NAME:id``."""
+    of the last stage where none is; ``unusable`` clips of other data sets stand as ``NAME:id``.
+    ``seen`` are the samples in the batches of all stages, again in each epoch."""
 
     samples: int
+    seen: int
     batch_size: int
     seconds: float
     worker_seconds: float
@@ -193,6 +195,7 @@ def _train(
     lost = {name: {**data.unusable, **progress.damaged.get(name, {})} for name, data in found.items()}
     return Training(
         samples=sum(sample.clip.id not in lost[last] for sample in found[last].samples),
+        seen=progress.seen,
         batch_size=effective_batch(plan.recipe.stages[last], len(found[last].samples), workers.world),
         seconds=progress.seconds,
         worker_seconds=progress.worker_seconds,

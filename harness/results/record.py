@@ -182,10 +182,46 @@ class Missing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class TrainCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Samples that one pass over the training data uses, and how many it had to skip."""
+    """Samples that one pass over the training data uses, and how many it had to skip.
+
+    ``seen`` counts a sample each time that it was in a batch, in all stages; None where nobody counted.
+    """
 
     samples: int
     skipped: int = 0
+    seen: int | None = None
+
+
+class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the same model scores when it gets the test clips' frames otherwise, and from what that follows.
+
+    Of ranks only text-to-video: ``metrics.t2v`` and the counts in ``queries``. Of other tasks
+    ``metrics.figures`` and their ``evidence``, as in a record.
+    """
+
+    metrics: Metrics
+    queries: QueryCounts | None = None
+    evidence: dict[str, str] = {}
+
+
+class Resampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """95 % intervals over queries of figures without a closed form, by the percentile bootstrap.
+
+    ``intervals`` are (low, high) by figure, such as ``t2v.MdR``, from ``samples`` draws with ``seed``.
+    """
+
+    samples: int
+    seed: int
+    intervals: dict[str, tuple[float, float]]
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.intervals.items():
+            if not low <= high:
+                raise ValueError(f"the interval of {name} is {low} to {high}")
+
+
+#: Ways to give a model the frames of a test clip that tell whether it sees time.
+ProbeName = Literal["shuffled", "reversed", "middle"]
 
 
 class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -199,7 +235,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     the model was trained by, where it is another one; ``own_recipe_digest`` that of the method's own recipe
     for the data set and task as it was then, whatever the run changed
     (:func:`harness.plan.plan.own_recipe_digest`). ``evidence`` holds columns of numbers,
-    separated by single spaces, from which the figures of a task without ranks follow.
+    separated by single spaces, from which the figures of a task without ranks follow. ``probes`` are
+    scores of the same model with the test clips' frames shuffled, reversed, or the middle one alone.
     """
 
     schema: Literal[1] = 1
@@ -220,6 +257,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     queries: Queries | None = None
     evidence: dict[str, str] = {}
     examples: tuple[Example, ...] = ()
+    probes: dict[ProbeName, Probe] = {}
+    resampling: Resampling | None = None
     missing: Missing = Missing()
     train: TrainCount | None = None
     # disclosed

@@ -36,18 +36,18 @@ LINES = re.compile(
 
 @dataclass
 class Watched:
-    """A finished command, and the processes that it had below itself."""
+    """A finished command, and the processes that it had below itself, under each title they took."""
 
     returncode: int
     out: str
     err: str
-    below: dict[int, str] = field(default_factory=dict)
+    below: set[tuple[int, str]] = field(default_factory=set)
 
     def left(self) -> dict[int, str]:
         """Those of the processes below that are still alive; Ray's helpers take a while to end."""
         for _ in range(300):
             alive = processes()
-            left = {n: line for n, line in self.below.items() if n in alive and alive[n][1] == line}
+            left = {n: line for n, line in self.below if n in alive and alive[n][1] == line}
             if not left:
                 break
             time.sleep(0.1)
@@ -56,12 +56,12 @@ class Watched:
 
 def _watch(process: subprocess.Popen[str]) -> Watched:
     """Wait for a command's end, looking at what runs below it every now and then."""
-    below: dict[int, str] = {}
+    below: set[tuple[int, str]] = set()
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(0.5):
-            below.update(descendants(process.pid))
+            below.update(descendants(process.pid).items())
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -120,7 +120,7 @@ def test_nothing_of_ray_is_said(by_two):
 
 def test_nothing_is_left_running(by_two):
     """With the command, all of Ray's processes have ended."""
-    assert sum(line.startswith("ray::RayTrainWorker") for line in by_two.below.values()) == 2
+    assert len({n for n, line in by_two.below if line.startswith("ray::RayTrainWorker")}) == 2
     assert by_two.left() == {}
 
 
@@ -203,4 +203,4 @@ def test_interrupted(place):
     assert time.monotonic() - asked < 30
     assert done.returncode == 1
     assert done.err.splitlines()[-1] == "Aborted!"
-    assert Watched(1, "", "", {**below, **done.below}).left() == {}
+    assert Watched(1, "", "", {*below.items(), *done.below}).left() == {}
