@@ -6,7 +6,7 @@ frame 1, and so on. The video feature is proxy 0, read out as the tower reads it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -48,15 +48,23 @@ def proxy_attention(proxies: int, frames: int) -> Attention:
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         of_proxies = full_attention(q[:, :, :proxies], k, v)
-        # The patches' keys and values are copies, made again on the way back rather than held by every
-        # block: so training takes no more memory than full attention does, for a hundredth of the time.
-        if torch.is_grad_enabled():
-            patches = checkpoint(of_patches, q, k, v, use_reentrant=False, preserve_rng_state=False)
-        else:
-            patches = of_patches(q, k, v)
+        patches = torch.cat([once(of_patches, *heads) for heads in some_heads(q, k, v)], dim=2)
         return torch.cat([of_proxies.transpose(1, 2), patches], dim=1).transpose(1, 2)
 
+    def some_heads(*qkv: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        # The patches' keys and values are copies: those of a quarter of the heads at a time keep training
+        # within the memory of full attention.
+        quarter = -(-qkv[0].shape[1] // 4) if torch.is_grad_enabled() else qkv[0].shape[1]
+        return zip(*(x.split(quarter, dim=1) for x in qkv), strict=True)
+
     return attend
+
+
+def once(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """The function's value, whose way there is made again on the way back rather than held until then."""
+    if torch.is_grad_enabled():
+        return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return function(*inputs)
 
 
 def resampled(table: Tensor, frames: int) -> Tensor:
