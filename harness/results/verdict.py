@@ -76,7 +76,9 @@ def prediction(measured: Spread) -> Interval:
     draw and not the narrower one of the mean. The queries are the same on both sides, and how
     the figure would be on other queries is no part of it. It takes seeds to be normal and as far apart there
     as here. :data:`ROUNDING` is added at both ends. With few seeds it is wide (n = 2: 15.6 s, n = 3: 5.0 s,
-    n = 5: 3.0 s on either side): then ``within`` means little, and ``below`` much.
+    n = 5: 3.0 s on either side): then ``within`` means little, and ``below`` much. Where all seeds have the
+    same figure, as median ranks often do, only the rounding is left. Conditions that differ are no part of
+    it either: who takes the epoch that is best on the test has more than who takes the last one.
     """
     assert measured.n > 1, "one seed says nothing of its own spread"
     half = t_quantile(measured.n - 1) * measured.spread * math.sqrt(1 + 1 / measured.n) + ROUNDING
