@@ -23,6 +23,10 @@ from harness.results.table import NOTHING, SELECTIONS, Row, escape
 #: The activation that a family of weights was trained with. Papers leave it out of a tower's name.
 _ACTIVATION = "quickgelu"
 
+#: Conditions that are compared as they stand. Everybody describes pre-training in words of their own, so that
+#: other words are shown and need be no other weights.
+_FURTHER = {"frames": "frames", "resolution": "resolution", "pretraining": "pretraining, as each calls it"}
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -120,10 +124,10 @@ def differences(here: Conditions, published: ResultRecord) -> list[Difference]:
         found.append(Difference("selection", SELECTIONS[here.selection], SELECTIONS[there.selection]))
     if here.backbone and there.backbone and not same_backbone(here.backbone, there.backbone):
         found.append(Difference("backbone", here.backbone, there.backbone))
-    for what in ("frames", "resolution", "pretraining"):
+    for what, name in _FURTHER.items():
         mine, other = getattr(here, what), getattr(there, what)
         if mine is not None and other is not None and mine != other:
-            found.append(Difference(what, str(mine), str(other)))
+            found.append(Difference(name, str(mine), str(other)))
     return found
 
 

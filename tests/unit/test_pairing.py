@@ -82,7 +82,7 @@ def test_rows_with_clips_left_out_and_parts_of_ablations_are_no_pair():
         ({"selection": "test"}, "selection: last epoch here, best on test there"),
         ({"frames": 64}, "frames: 12 here, 64 there"),
         ({"resolution": 384}, "resolution: 224 here, 384 there"),
-        ({"pretraining": "CLIP, web"}, "pretraining: openai here, CLIP, web there"),
+        ({"pretraining": "CLIP, web"}, "pretraining, as each calls it: openai here, CLIP, web there"),
         ({"backbone": "ViT-B/16"}, "backbone: ViT-B-32 here, ViT-B/16 there"),
     ],
     ids=str,
