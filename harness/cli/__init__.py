@@ -11,6 +11,7 @@ from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
+from harness.cli.prove import prove
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
@@ -30,6 +31,7 @@ def main() -> None:
 for command in (
     run,
     ablate,
+    prove,
     evaluate,
     export,
     search,

@@ -38,7 +38,7 @@ PLACES = options_of(
     click.option("--leaderboards", type=FOLDER, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
     click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, metavar="DIR", help="Where run folders (plan, log, checkpoint) go."),
     click.option("--workers", type=click.IntRange(min=0), default=None, metavar="N", help="Worker processes under Ray; 0 runs in this process. Default: one per GPU, 0 with one GPU or none."),
-    click.option("--json", "as_json", is_flag=True, help="Print the record, and nothing else, on standard output."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else, on standard output."),
 )  # fmt: skip
 
 #: What decides which clips are read, and how.

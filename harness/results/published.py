@@ -1,6 +1,7 @@
 """Results from the literature: a YAML file of rows, read strictly, and their copies beside the records.
 
-A file is a mapping of rows by a name of their own; the names are for messages and for review only::
+A file is a mapping of rows by a name of their own; the names are for messages, for review and for
+`harness prove --row`::
 
     meanp-9k:
       method: mean_pool            # the harness's own names: method, dataset, protocol, train_split
@@ -15,9 +16,12 @@ A file is a mapping of rows by a name of their own; the names are for messages a
       source: the paper, table 2
       confidence: read             # or recalled: from memory, not read again
       recalled_fields: [v2t.R@5]   # figures of a row that was read which are from memory
+      recipe: [published]          # what `harness prove` lays over the method's recipe to repeat the row
 
 A figure stands under its own k and nowhere else: who reports R@50 in place of R@10 has no R@10. Rows
 of a task without ranks have ``figures: {CIDEr: 74.9}`` in place of both directions, the main one first.
+``recipe`` names variants of the method, none of them where its own recipe is the published one; without
+the field nothing is known to repeat the row. Protocol, train split and post-processing are the row's own.
 :class:`PublishedRow` has all fields. The leaderboard's pages are made from copies in
 ``leaderboards/published``, so that they follow from that folder whatever is installed.
 Not covered: whether the data set that a row names exists.
@@ -30,7 +34,7 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -87,6 +91,18 @@ class PublishedRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     frames: Count | None = None
     resolution: Count | None = None
     note: str = ""
+    recipe: tuple[str, ...] | None = None
+
+
+class Entry(NamedTuple):
+    """A row of an installed plugin.
+
+    ``name`` is that of its set and its own, such as ``paper/meanp-9k``; ``recipe`` as in :class:`PublishedRow`.
+    """
+
+    name: str
+    record: ResultRecord
+    recipe: tuple[str, ...] | None
 
 
 def read(path: Path, shown: str) -> dict[str, ResultRecord]:
@@ -94,20 +110,18 @@ def read(path: Path, shown: str) -> dict[str, ResultRecord]:
 
     Raises HarnessError that names file and line, row and field.
     """
-    values, origins = yaml_io.read(path, shown, WHAT)
-    records: dict[str, ResultRecord] = {}
-    seen: dict[tuple[Any, ...], str] = {}
-    for name, value in values.items():
-        if not isinstance(name, str):
-            raise HarnessError(f"{shown}: row {name!r}: the name is no text", "start it with a letter")
-        row = _row(value, name, origins)
-        records[name] = _record(row, name, origins)
-        earlier = seen.setdefault(_setting(row), name)
-        if earlier != name:
-            raise _mistake(f"is the same setting as row '{earlier}'", name, "", origins)
-    if not records:
-        raise HarnessError(f"{WHAT} {shown} has no row", "write a row as `name: {method: ...}`")
-    return records
+    return {name: record for name, record, _ in _entries(path, shown)}
+
+
+def installed(registry: Registry) -> list[Entry]:
+    """Every row of every installed plugin, by set and then in the order of the file."""
+    names = sorted({spec.name for spec, _ in registry.specs("published results")})
+    specs = [registry.find("published results", name)[0] for name in names]  # refuses a name declared twice
+    return [
+        Entry(f"{spec.name}/{name}", record, recipe)
+        for spec in specs
+        for name, record, recipe in _entries(*yaml_io.locate(spec.rows, WHAT))
+    ]
 
 
 def export(registry: Registry, leaderboards: str | os.PathLike[str]) -> list[Path]:
@@ -154,6 +168,24 @@ def count_lines(records: Iterable[ResultRecord]) -> list[str]:
         f"{table}: {len(rows)} rows, {sum(row.confidence == 'read' for row in rows)} of them read in their source"
         for table, rows in sorted(tables.items())
     ]
+
+
+def _entries(path: Path, shown: str) -> list[Entry]:
+    """The rows of one file, each under its name there."""
+    values, origins = yaml_io.read(path, shown, WHAT)
+    entries: list[Entry] = []
+    seen: dict[tuple[Any, ...], str] = {}
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise HarnessError(f"{shown}: row {name!r}: the name is no text", "start it with a letter")
+        row = _row(value, name, origins)
+        entries.append(Entry(name, _record(row, name, origins), row.recipe))
+        earlier = seen.setdefault(_setting(row), name)
+        if earlier != name:
+            raise _mistake(f"is the same setting as row '{earlier}'", name, "", origins)
+    if not entries:
+        raise HarnessError(f"{WHAT} {shown} has no row", "write a row as `name: {method: ...}`")
+    return entries
 
 
 def _row(value: Any, name: str, origins: yaml_io.Origins) -> PublishedRow:
@@ -242,7 +274,7 @@ _SAME = tuple(
 
 def _setting(row: PublishedRow) -> tuple[Any, ...]:
     """What two rows of a file may not both have: it would be one setting with two results."""
-    unlike = ("t2v", "v2t", "figures", "confidence", "recalled_fields", "note")
+    unlike = ("t2v", "v2t", "figures", "confidence", "recalled_fields", "note", "recipe")
     return tuple(getattr(row, field) for field in row.__struct_fields__ if field not in unlike)
 
 

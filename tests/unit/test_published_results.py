@@ -89,6 +89,7 @@ def declaring(**files: Path) -> Registry:
             "the whole row is recalled",
         ),
         ({"v2t": {}, "t2v": {"R@1": 1}, "recalled_fields": ["t2v.R@1"]}, "confidence", "every figure"),
+        ({"recipe": "published"}, "recipe", "expected `array | null`, got `str`"),
         ({"n_queries": 100}, "v2t_protocol", "say caption_rank or group_rank"),
     ],
     ids=str,
