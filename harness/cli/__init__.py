@@ -11,6 +11,7 @@ from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
+from harness.cli.new import new
 from harness.cli.prove import prove
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
@@ -41,6 +42,7 @@ for command in (
     list_,
     describe,
     plugins,
+    new,
     import_scores,
     leaderboard,
     compare,
