@@ -20,6 +20,7 @@ from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
 from harness.results.record import DIRECTIONS, ResultRecord, load, record_path
+from harness.results.resampling import resampled
 
 #: A figure is stored as it was computed; evidence is rounded to 12 places, further below this.
 TOLERANCE = 1e-9
@@ -54,7 +55,8 @@ class Audit:
 def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: bool = False) -> Audit:
     """Check every record, and the pages made of them.
 
-    ``full`` also holds the published rows beside them against those of the installed plugins.
+    ``full`` also draws every bootstrap interval again, and holds the published rows beside the records
+    against those of the installed plugins.
     Raises HarnessError for a plugin whose audit cannot be imported.
     """
     folder = Path(leaderboards)
@@ -70,6 +72,8 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
         if path != belongs:
             done.problems.append(str(leaderboard.misplaced(path, belongs)))
         _check_figures(record, path, registry, done)
+        if full:
+            _check_resampling(record, path, done)
         _check_digests(record, path, registry, done)
         _check_age(record, path, registry, done)
     # The first record that cannot be used is all that the pages' own check would say.
@@ -142,6 +146,29 @@ def _compare(
             done.problems.append(f"{path}: {figure} is missing, the {source} gives {value!r}")
         elif not abs(stored[name] - value) <= TOLERANCE:  # so that NaN is a difference
             done.problems.append(f"{path}: {figure} is {stored[name]!r}, its {source} gives {value!r}")
+
+
+def _check_resampling(record: ResultRecord, path: Path, done: Audit) -> None:
+    """Draws are repeated by the seed, so an interval is the same or wrong."""
+    stored, queries = record.resampling, record.queries
+    if stored is None:
+        if queries is not None:
+            done.remark("not checked: intervals of MdR and MnR, which the records do not have", path)
+        return
+    if queries is None:
+        done.problems.append(f"{path}: resampling does not follow from any counts")
+        return
+    found = resampled(queries, record.ties)
+    for name in ("samples", "seed"):
+        if getattr(stored, name) != getattr(found, name):
+            done.problems.append(
+                f"{path}: resampling.{name} is {getattr(stored, name)}, intervals are drawn with "
+                f"{getattr(found, name)}"
+            )
+    for name in sorted({*stored.intervals, *found.intervals}):
+        have, want = stored.intervals.get(name), found.intervals.get(name)
+        if have != want:
+            done.problems.append(f"{path}: resampling.intervals.{name} is {have}, the counts give {want}")
 
 
 def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:

@@ -37,6 +37,7 @@ from harness.results.record import (
     record_path,
     write,
 )
+from harness.results.resampling import resampled
 from harness.specs import DatasetSpec, ProtocolSpec
 
 #: A train split for a model that was trained on nothing of the data set, and for one of which nobody knows.
@@ -229,6 +230,7 @@ def record_of(
     forth, back = processed(scores, postprocess, registry)
     t2v = ranks.text_to_video(forth, layout.gold)
     v2t, _ = ranks.video_to_text(back, layout.gold)
+    queries = Queries(t2v=t2v.pack(), v2t=v2t.pack())
     said = {
         name: getattr(stated, name) for name in stated.__dataclass_fields__ if name not in ("seed", "note")
     }
@@ -248,7 +250,8 @@ def record_of(
             metrics=Metrics(
                 t2v=ranks.metrics(t2v, ties=stated.ties), v2t=ranks.metrics(v2t, ties=stated.ties)
             ),
-            queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
+            queries=queries,
+            resampling=resampled(queries, stated.ties),
             backbone=stated.backbone or None,
             pretraining=stated.pretraining or None,
             frames=stated.frames,
