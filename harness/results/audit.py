@@ -21,6 +21,7 @@ from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
 from harness.results.record import DIRECTIONS, ResultRecord, load, record_path
 from harness.results.resampling import resampled
+from harness.results.stored import misplaced
 
 #: A figure is stored as it was computed; evidence is rounded to 12 places, further below this.
 TOLERANCE = 1e-9
@@ -61,6 +62,7 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
     """
     folder = Path(leaderboards)
     done = Audit()
+    read = []
     for path in sorted((folder / "results").rglob("*.json")):
         try:
             record = load(path)
@@ -69,8 +71,9 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
             done.problems.append(str(error))
             continue
         done.records += 1
+        read.append(record)
         if path != belongs:
-            done.problems.append(str(leaderboard.misplaced(path, belongs)))
+            done.problems.append(str(misplaced(path, belongs)))
         _check_figures(record, path, registry, done)
         if full:
             _check_resampling(record, path, done)
