@@ -169,7 +169,7 @@ def test_postprocessing_has_a_table_of_its_own(cli, finished):
     assert len(records(Path("leaderboards"))) == 2 and finished.record.read_text() == plain
     page = Path("leaderboards/shapes.md").read_text()
     plain_title, other_title = (line for line in page.splitlines() if line.startswith("## "))
-    assert "post-processing: none" in plain_title and "softmax" in other_title
+    assert "differs" not in plain_title and "differs in: post-processing dual_softmax(" in other_title
     assert other["trained_digest"] == row["plan_digest"] != other["plan_digest"] and not row["trained_digest"]
     remark, passed = ok(cli("audit")).splitlines()
     assert remark.startswith("not recomputed: contrasts.reversed_twin") and remark.endswith(" and 1 more")
