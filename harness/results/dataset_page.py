@@ -87,7 +87,8 @@ def _empty_place(dataset: str, table: Table) -> str:
     methods = ", ".join(escape(name) for name in sorted({record.method for record in table.published}))
     zero_shot = any(record.train_split == published.ZERO_SHOT for record in table.published)
     more = ", with `--zero-shot` for a zero-shot row" if zero_shot else ""
-    return f"**Not measured.** To fill this place: `{run_command(dataset, table.stated)}`{more}. M is any, such as {methods}."
+    command = run_command(dataset, table.stated)
+    return f"**Not measured.** To fill this place: `{command}`{more}. M is any, such as {methods}."
 
 
 def run_command(dataset: str, of: Stated) -> str:

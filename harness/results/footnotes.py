@@ -42,9 +42,10 @@ def row_notes(row: Row) -> list[str]:
 
 def overview_notes(row: Row) -> list[str]:
     """The notes of a measured row where only its main figure is shown."""
+    fate = "count as wrong" if row.runs[0].metrics.figures else "are ranked last"
     lost = any(run.missing.test for run in row.runs)
-    said = ["Some test clips were missing and are ranked last; see the data set's page."] if lost else []
-    return said + flags(row.runs)
+    said = f"Some test clips were missing and {fate}; see the data set's page."
+    return ([said] if lost else []) + flags(row.runs)
 
 
 def published_notes(record: ResultRecord) -> list[str]:

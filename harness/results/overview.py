@@ -21,16 +21,18 @@ from harness.results.table import NOTHING, Row, escape, figure_names, group_seed
 NOT_MEASURED = "not measured"
 _EMPTY = "No result has been recorded yet."
 _INTRODUCTION = (
-    "Text-to-video R@1 of each method's best row, or the figure that the column names. A column is one table of "
-    "its data set's page, named below; the page has the other tables, all figures and the conditions."
+    "Text-to-video R@1 of each method's best row, or the figure that the column names. A column is one "
+    "table of its data set's page, named below; the page has the other tables, all figures and the conditions."
 )
 _PUBLISHED = (
-    "Published figures, in italics, are quoted and were not measured here; nobody has verified that they are of "
-    "the same test texts, so they are not ranked with the measured ones. Those in parentheses are from memory."
+    "Published figures, in italics, are quoted and were not measured here; nobody has verified that they are "
+    "of the same test texts, so they are not ranked with the measured ones. Those in parentheses are from "
+    "memory."
 )
 _COMMANDS = (
-    f'"{NOT_MEASURED}" is an empty place: `harness run --method M --dataset D` fills it, with the options that are '
-    f"named below its table. {NOTHING} is a place without a published row. `harness leaderboard` makes all pages anew."
+    f'"{NOT_MEASURED}" is an empty place: `harness run --method M --dataset D` fills it, with the options that '
+    f"are named below its table. {NOTHING} is a place without a published row under the column's conditions. "
+    "`harness leaderboard` makes all pages anew."
 )
 
 

@@ -165,6 +165,7 @@ def test_postprocessing_has_a_table_of_its_own(cli, finished):
         ok(cli("evaluate", finished.run, "--dataset", "shapes", "--post", "dual_softmax", "--json"))
     )
     assert other["postprocess"] == "dual_softmax(axis=own, scope=test_set, temperature=100.0)"
+    assert {*row["resampling"]["intervals"]} == {"t2v.MdR", "t2v.MnR", "v2t.MdR", "v2t.MnR"}
     assert other["queries"] != row["queries"] and other["checkpoint_sha256"] == row["checkpoint_sha256"]
     assert len(records(Path("leaderboards"))) == 2 and finished.record.read_text() == plain
     page = Path("leaderboards/shapes.md").read_text()
