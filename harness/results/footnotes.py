@@ -99,7 +99,7 @@ def marked(notes: Sequence[str], footnotes: list[str]) -> str:
     for note in notes:
         if note not in footnotes:
             footnotes.append(note)
-    marks = ", ".join(str(footnotes.index(note) + 1) for note in notes)
+    marks = ", ".join(map(str, sorted(footnotes.index(note) + 1 for note in notes)))
     return f" <sup>{marks}</sup>" if marks else ""
 
 
