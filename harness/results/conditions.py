@@ -130,9 +130,7 @@ _SAID: dict[str, Callable[[Any], str]] = {
     "v2t": lambda value: f"video-to-text by {escape(value.replace('_', ' '))}",
     "postprocess": lambda value: f"post-processing {escape(value)}",
     "ties": lambda value: f"ties {escape(value)}",
-    "missing": lambda value: (
-        "missing clips dropped, so not comparable" if value == "drop" else "none dropped"
-    ),
+    "missing": lambda value: "missing clips dropped: not comparable" if value == "drop" else "none dropped",
 }
 
 

@@ -93,7 +93,7 @@ PARTS: dict[str, tuple[dict[str, Any], str]] = {
     "ties": ({"ties": "optimistic"}, "differs in: ties optimistic"),
     "missing": (
         {"missing": Missing(test=(MissingClip("clip0", "not found"),), policy="drop")},
-        "differs in: missing clips dropped, so not comparable",
+        "differs in: missing clips dropped: not comparable",
     ),
 }
 
