@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -20,6 +21,8 @@ from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
 from harness.results.record import DIRECTIONS, ResultRecord, load, record_path
+from harness.results.resampling import resampled
+from harness.results.stored import misplaced
 
 #: A figure is stored as it was computed; evidence is rounded to 12 places, further below this.
 TOLERANCE = 1e-9
@@ -54,26 +57,37 @@ class Audit:
 def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: bool = False) -> Audit:
     """Check every record, and the pages made of them.
 
-    ``full`` also holds the published rows beside them against those of the installed plugins.
+    ``full`` also draws every bootstrap interval again, and holds the published rows beside the records
+    against those of the installed plugins.
     Raises HarnessError for a plugin whose audit cannot be imported.
     """
     folder = Path(leaderboards)
     done = Audit()
+    read, usable = [], True
+    recipe_now = lru_cache(maxsize=None)(partial(_recipe_now, registry))  # many records have one recipe
     for path in sorted((folder / "results").rglob("*.json")):
         try:
             record = load(path)
             belongs = record_path(folder, record)
         except HarnessError as error:
             done.problems.append(str(error))
+            usable = False
             continue
         done.records += 1
+        read.append(record)
         if path != belongs:
-            done.problems.append(str(leaderboard.misplaced(path, belongs)))
+            done.problems.append(str(misplaced(path, belongs)))
+            usable = False
         _check_figures(record, path, registry, done)
+        if full:
+            _check_resampling(record, path, done)
         _check_digests(record, path, registry, done)
-        _check_age(record, path, registry, done)
-    # The first record that cannot be used is all that the pages' own check would say.
-    done.problems += [said for said in leaderboard.check(folder) if said not in done.problems]
+        _check_age(record, path, recipe_now, done)
+    if usable:  # else there is nothing to make the pages of
+        try:
+            done.problems += leaderboard.differences(folder, read)
+        except HarnessError as error:  # of the published rows
+            done.problems.append(str(error))
     if full:
         done.problems += [
             f"{copy} is not the published rows that are installed: run `harness leaderboard`"
@@ -144,6 +158,29 @@ def _compare(
             done.problems.append(f"{path}: {figure} is {stored[name]!r}, its {source} gives {value!r}")
 
 
+def _check_resampling(record: ResultRecord, path: Path, done: Audit) -> None:
+    """Draws are repeated by the seed, so an interval is the same or wrong."""
+    stored, queries = record.resampling, record.queries
+    if stored is None:
+        if queries is not None:
+            done.remark("not checked: intervals of MdR and MnR, which the records do not have", path)
+        return
+    if queries is None:
+        done.problems.append(f"{path}: resampling does not follow from any counts")
+        return
+    found = resampled(queries, record.ties)
+    for name in ("samples", "seed"):
+        if getattr(stored, name) != getattr(found, name):
+            done.problems.append(
+                f"{path}: resampling.{name} is {getattr(stored, name)}, intervals are drawn with "
+                f"{getattr(found, name)}"
+            )
+    for name in sorted({*stored.intervals, *found.intervals}):
+        have, want = stored.intervals.get(name), found.intervals.get(name)
+        if have != want:
+            done.problems.append(f"{path}: resampling.intervals.{name} is {have}, the counts give {want}")
+
+
 def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
     texts = record.protocol.ids_texts_hash
     if not record.plan_digest:
@@ -164,23 +201,27 @@ def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: A
                 )
 
 
-def _check_age(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+def _check_age(
+    record: ResultRecord, path: Path, recipe_now: Callable[[str, str, str], str], done: Audit
+) -> None:
     """A row is stale once its method's own recipe is another; recipes of its variants are not looked at."""
     recipe = f"the recipe of {record.method} for {record.dataset}, {record.task}"
     if not record.own_recipe_digest:
         done.remark("not checked: whether recipes have changed since, which the records do not tell", path)
         return
     try:
-        method, dataset = (
-            registry.find(kind, name)[0]
-            for kind, name in (("methods", record.method), ("datasets", record.dataset))
-        )
-        now = own_recipe_digest(method, dataset, record.task)
+        now = recipe_now(record.method, record.dataset, record.task)
     except HarnessError as error:
         done.remark(f"not checked: whether {recipe}, has changed since: {error.message}", path)
         return
     if now != record.own_recipe_digest:
         done.remark(f"stale: {recipe}, has changed since", path)
+
+
+def _recipe_now(registry: Registry, method: str, dataset: str, task: str) -> str:
+    """The digest of a method's own recipe as it is installed; HarnessError where there is none."""
+    specs = (registry.find("methods", method)[0], registry.find("datasets", dataset)[0])
+    return own_recipe_digest(*specs, task)
 
 
 def _stated_hashes(record: ResultRecord, registry: Registry) -> Iterator[str]:

@@ -67,8 +67,11 @@ class _Column(NamedTuple):
     runs: list[np.ndarray]
 
 
-def compare(a: Side, b: Side, directions: Sequence[str] = DIRECTIONS) -> list[Comparison]:
+def compare(
+    a: Side, b: Side, directions: Sequence[str] = DIRECTIONS, *, main_only: bool = False
+) -> list[Comparison]:
     """``b`` against ``a``, for every direction; a task without ranks has one comparison and no direction.
+    ``main_only`` leaves out all figures but the first, which decides.
 
     Raises HarnessError when the hard keys differ, naming each part that does, and when records share no
     outcome of each query or not as many.
@@ -80,7 +83,7 @@ def compare(a: Side, b: Side, directions: Sequence[str] = DIRECTIONS) -> list[Co
         )
     runs = [*a.runs, *b.runs]
     ranked = all(run.queries is not None for run in runs)
-    return [_compared(direction, a, b) for direction in (directions if ranked else ("",))]
+    return [_compared(direction, a, b, main_only) for direction in (directions if ranked else ("",))]
 
 
 def notes(a: Side, b: Side) -> list[str]:
@@ -99,10 +102,10 @@ def notes(a: Side, b: Side) -> list[str]:
     return said
 
 
-def _compared(direction: str, a: Side, b: Side) -> Comparison:
+def _compared(direction: str, a: Side, b: Side, main_only: bool) -> Comparison:
     figures: list[FigureDifference] = []
     only = None
-    for one, other in _columns(direction, a, b):
+    for one, other in _columns(direction, a, b, 1 if main_only else None):
         sizes = {len(run) for run in one.runs + other.runs}
         if len(sizes) > 1:
             raise HarnessError(
@@ -133,10 +136,11 @@ def _compared(direction: str, a: Side, b: Side) -> Comparison:
     return Comparison(direction=direction, figures=tuple(figures), only_a=only_a, only_b=only_b)
 
 
-def _columns(direction: str, a: Side, b: Side) -> list[tuple[_Column, _Column]]:
-    """The outcomes of every figure that all runs of both sides have."""
+def _columns(direction: str, a: Side, b: Side, most: int | None) -> list[tuple[_Column, _Column]]:
+    """The outcomes of the figures that all runs of both sides have: of the first ``most``, or of all."""
     if direction:
-        return list(zip(_found(direction, a), _found(direction, b), strict=True))
+        ks = KS[:most]
+        return list(zip(_found(direction, a, ks), _found(direction, b, ks), strict=True))
     runs = [*a.runs, *b.runs]
     shared = [name for name in COLUMNS if all(name in run.evidence for run in runs)]
     if not shared:
@@ -146,14 +150,14 @@ def _columns(direction: str, a: Side, b: Side) -> list[tuple[_Column, _Column]]:
         )
     return [
         tuple(_Column(COLUMNS[name], [_numbers(run, name) for run in side.runs]) for side in (a, b))
-        for name in shared
+        for name in shared[:most]
     ]
 
 
-def _found(direction: str, side: Side) -> list[_Column]:
+def _found(direction: str, side: Side, ks: Sequence[int]) -> list[_Column]:
     """Whether each query of a direction is found among the first k."""
     places = [ranks(Counts.unpack(getattr(run.queries, direction)), run.ties) for run in side.runs]
-    return [_Column(f"R@{k}", [hits(rank, k, side.key.ties).astype(float) for rank in places]) for k in KS]
+    return [_Column(f"R@{k}", [hits(rank, k, side.key.ties).astype(float) for rank in places]) for k in ks]
 
 
 def _numbers(run: ResultRecord, name: str) -> np.ndarray:

@@ -165,11 +165,12 @@ def test_postprocessing_has_a_table_of_its_own(cli, finished):
         ok(cli("evaluate", finished.run, "--dataset", "shapes", "--post", "dual_softmax", "--json"))
     )
     assert other["postprocess"] == "dual_softmax(axis=own, scope=test_set, temperature=100.0)"
+    assert {*row["resampling"]["intervals"]} == {"t2v.MdR", "t2v.MnR", "v2t.MdR", "v2t.MnR"}
     assert other["queries"] != row["queries"] and other["checkpoint_sha256"] == row["checkpoint_sha256"]
     assert len(records(Path("leaderboards"))) == 2 and finished.record.read_text() == plain
     page = Path("leaderboards/shapes.md").read_text()
     plain_title, other_title = (line for line in page.splitlines() if line.startswith("## "))
-    assert "post-processing: none" in plain_title and "softmax" in other_title
+    assert "differs" not in plain_title and "differs in: post-processing dual_softmax(" in other_title
     assert other["trained_digest"] == row["plan_digest"] != other["plan_digest"] and not row["trained_digest"]
     remark, passed = ok(cli("audit")).splitlines()
     assert remark.startswith("not recomputed: contrasts.reversed_twin") and remark.endswith(" and 1 more")
