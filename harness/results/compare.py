@@ -1,8 +1,8 @@
 """Runs against a first one on the same queries: `harness compare`.
 
 Every figure is compared query by query (:mod:`harness.results.significance`). Runs whose hard keys differ
-were asked different things and are refused. Not covered: the spread over seeds, which tables show; the
-outcomes of several seeds are averaged for each query, and the interval is over queries alone.
+were asked different things and are refused. The outcomes of several seeds are averaged for each query; where
+both sides have several, the seeds themselves have to tell the two apart too, by Welch's t-test.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from harness.results.ranks import Counts, hits, ranks
 from harness.results.record import DIRECTIONS, ResultRecord, section
 from harness.results.sides import Side, differing
 from harness.results.significance import SAMPLES, SEED, mcnemar, paired_bootstrap
+from harness.results.statistics import welch_difference
 from harness.results.table import Row
 
 #: Columns of evidence that hold one number for each query or clip, and the figure that is their mean.
@@ -44,19 +45,26 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     ``only_a`` and ``only_b`` are the indices, from 0 in the order of the protocol, of the queries that
     every seed of one side solves and no seed of the other; None where a query is not right or wrong.
+    ``over_seeds`` is the difference of the first figure with its 95 % interval over seeds, low and high,
+    where both sides have several.
     """
 
     direction: str
     figures: tuple[FigureDifference, ...]
     only_a: tuple[int, ...] | None = None
     only_b: tuple[int, ...] | None = None
+    over_seeds: tuple[float, float] | None = None
 
     @property
     def distinguishable(self) -> bool:
-        """Whether 0 is outside the interval of the first figure, and McNemar's test, where there is one,
-        agrees: with a handful of queries that differ the bootstrap finds too much."""
+        """Whether 0 is outside the interval of the first figure, and what else there is agrees: McNemar's
+        test, since with a handful of queries that differ the bootstrap finds too much, and the interval over
+        seeds, since other seeds might have given another order."""
         first = self.figures[0]
         agreed = first.mcnemar is None or first.mcnemar < 0.05
+        if self.over_seeds is not None:
+            low, high = self.over_seeds
+            agreed = agreed and not low <= 0.0 <= high
         return not first.low <= 0.0 <= first.high and agreed
 
 
@@ -104,7 +112,7 @@ def notes(a: Side, b: Side) -> list[str]:
 
 def _compared(direction: str, a: Side, b: Side, main_only: bool) -> Comparison:
     figures: list[FigureDifference] = []
-    only = None
+    only = seeds = None
     for one, other in _columns(direction, a, b, 1 if main_only else None):
         sizes = {len(run) for run in one.runs + other.runs}
         if len(sizes) > 1:
@@ -119,6 +127,9 @@ def _compared(direction: str, a: Side, b: Side, main_only: bool) -> Comparison:
             only = [np.flatnonzero((x == 1) & (y == 0)) for x, y in (means, means[::-1])]
             if len(one.runs) == len(other.runs) == 1:
                 test = mcnemar(len(only[0]), len(only[1]))
+        if not figures and min(len(one.runs), len(other.runs)) > 1:
+            means_of_seeds = ([100 * float(run.mean()) for run in column.runs] for column in (other, one))
+            seeds = welch_difference(*means_of_seeds)
         found = paired_bootstrap(means[1], means[0])
         figures.append(
             FigureDifference(
@@ -133,7 +144,13 @@ def _compared(direction: str, a: Side, b: Side, main_only: bool) -> Comparison:
             )
         )
     only_a, only_b = (None, None) if only is None else (tuple(found.tolist()) for found in only)
-    return Comparison(direction=direction, figures=tuple(figures), only_a=only_a, only_b=only_b)
+    return Comparison(
+        direction=direction,
+        figures=tuple(figures),
+        only_a=only_a,
+        only_b=only_b,
+        over_seeds=seeds and (seeds.low, seeds.high),
+    )
 
 
 def _columns(direction: str, a: Side, b: Side, most: int | None) -> list[tuple[_Column, _Column]]:
