@@ -32,7 +32,7 @@ def dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
     for table, title in zip(found, headings(found), strict=True):
         body += ["", f"## {title}", "", conditions(table)]
         for part, runs in sections(table.measured).items():
-            shown = render_rows(group_seeds(runs))
+            shown = render_rows(group_seeds(runs), [one for one in records if one.kind == "published"])
             legend |= dict.fromkeys(shown.legend)
             body += ["", f"### {section_title(part)}", "", shown.text]
         if not table.measured:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from harness.results.footnotes import marked, numbered, row_notes
+from harness.results.pairing import delta_notes
 from harness.results.record import DIRECTIONS, FIGURES, ProbeName, ResultRecord
 from harness.results.table import (
     NOTHING,
@@ -35,6 +36,10 @@ _OF_PROBES = (
     "Δ {names}: points of the main figure that the same model loses when the test clips' frames are {names}"
     " (middle: the middle frame alone)."
 )
+_OF_DELTAS = (
+    "Δ published: the mean of the main figure minus the published one under the same conditions; what is not the "
+    "same stands beside it and in the row's footnotes."
+)
 _OF_COST = (
     "Throughput is of training: samples of all workers per second of wall clock. Peak memory is that of the "
     "busiest worker."
@@ -49,8 +54,11 @@ class Shown:
     legend: tuple[str, ...]
 
 
-def render_rows(rows: Sequence[Row]) -> Shown:
-    """A table of the rows, best first, and their footnotes below it."""
+def render_rows(rows: Sequence[Row], published: Sequence[ResultRecord] = ()) -> Shown:
+    """A table of the rows, best first, and their footnotes below it.
+
+    ``published`` are the data set's rows from the literature, which a row is held against where it can be.
+    """
     # numpy, which pages without a row of their own do without.
     from harness.results.standing import standings
 
@@ -58,23 +66,29 @@ def render_rows(rows: Sequence[Row]) -> Shown:
     figures = _figure_columns(runs)
     probes = [name for name in get_args(ProbeName) if any(name in run.probes for run in runs)]
     figures += [(f"Δ {name}", _drop(name)) for name in probes]
+    deltas = [delta_notes(row, published) for row in rows]
+    against = any(delta.cell != NOTHING for delta in deltas)
     others = [column for column in _COLUMNS if column[0] in _ALWAYS or _filled(rows, column[1])]
     standing = standings(rows)
     footnotes: list[str] = []
     body = []
-    for row, stands in zip(rows, standing, strict=True):
+    for row, stands, delta in zip(rows, standing, deltas, strict=True):
         cells = [cell(row) for _, cell in figures]
+        if against:
+            cells.append(delta.cell)
         if stands == "best":
             cells[0] = f"**{cells[0]}**"
         elif stands == "alike":
             cells[0] = f"{ALIKE} {cells[0]}"
-        name = escape(row.name) + marked(row_notes(row), footnotes)
+        name = escape(row.name) + marked([*row_notes(row), *delta.footnotes], footnotes)
         body.append([name, *cells, *(cell(row) for _, cell in others)])
-    heads = ["Method", *(head for head, _ in (*figures, *others))]
+    heads = ["Method", *(head for head, _ in figures), *(["Δ published"] if against else [])]
+    heads += [head for head, _ in others]
     lines = [markdown_table(heads, body)]
     if footnotes:
         lines += ["", *numbered(footnotes)]
     legend = [_OF_MARKS] if {"best", "alike"} & {*standing} else []
+    legend += [_OF_DELTAS] if against else []
     legend += [_OF_PROBES.format(names=", ".join(probes))] if probes else []
     legend += [_OF_COST] if {"Throughput", "Peak memory"} & {head for head, _ in others} else []
     return Shown("\n".join(lines), tuple(legend))

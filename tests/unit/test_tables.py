@@ -270,3 +270,24 @@ def test_the_csv_has_every_row_at_full_precision() -> None:
         assert line["figures.accuracy"] == ""
     other = lines[2]
     assert float(other["figures.accuracy"]) == 100 / 3 and other["t2v.R@1"] == ""
+
+
+def test_a_row_stands_beside_its_published_figure():
+    """The column has measured minus published, and what is not the same; without a pair there is none."""
+    quoted = ResultRecord(
+        kind="published",
+        method="method_a",
+        dataset="toys",
+        task="retrieval",
+        protocol=protocol(ids_texts_hash="", hash_status="unverified"),
+        train_split=sample().train_split,
+        selection="test",
+        metrics=Metrics(t2v={"R@1": 60.0}),
+        source="a paper, table 2",
+        confidence="read",
+    )
+    own = _run([0] * SIZE)
+    beside = _page(own, quoted)
+    assert "| Δ published |" in re.sub(r" +", " ", beside)
+    assert "+40.0 (read, best on test)" in beside and "a paper, table 2" in beside
+    assert "Δ published" not in _page(own, msgspec.structs.replace(quoted, method="method_b"))
