@@ -85,8 +85,8 @@ def harness_published_results() -> Iterable[specs.PublishedResultsSpec]:
 
 @hookspec
 def harness_run_event(event: str, payload: dict) -> None:
-    """Observe a run. ``payload`` holds plain values; every one of them names the run's ``folder``, but for
-    the first, before which there is none. In their order, with what else is in them:
+    """Observe a run. Called at each of its events, with ``payload`` of plain values; each names the run's
+    ``folder``, but for the first, when there is none. In their order, with what else is in them:
 
     - ``run_planned``: ``plan`` (as plan.json has it). Nothing has been done yet: a HarnessError ends the
       command, so this is the place to refuse a wrong setting or a missing package. Any other exception, here

@@ -67,7 +67,7 @@ def run(
     goes on from that folder's checkpoint.
     """
     check_workers(workers)
-    registry.emit("run_planned", {"plan": msgspec.to_builtins(plan)})
+    registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     plan = prepared_plan(plan, dataset, registry)
     check_run(plan, dataset, registry)
@@ -95,7 +95,7 @@ def evaluate(
 ) -> ResultRecord:
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     check_workers(workers)
-    registry.emit("run_planned", {"plan": msgspec.to_builtins(plan)})
+    registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     if trained_on:
         refuse_leak_of(model.parent, trained_on, plan, dataset, registry)

@@ -278,7 +278,7 @@ class _Log:
 def _tell(job: Job, components: Registry, event: str, **payload: Any) -> None:
     """Tell the observers; a pre-training run, which is not evaluated, is none that they asked for."""
     if job.evaluate:
-        components.emit(event, {"folder": job.folder, **msgspec.to_builtins(payload)})
+        components.emit(event, {"folder": job.folder, **msgspec.json.decode(msgspec.json.encode(payload))})
 
 
 def _check_versions(plan: RunPlan, components: Registry) -> None:
