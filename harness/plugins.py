@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -70,6 +71,7 @@ class Registry:
     plugins: list[Plugin] = field(default_factory=list)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
     components: dict[str, dict[str, list[tuple[Any, Plugin]]]] = field(default_factory=dict)
+    failed_observers: set[str] = field(default_factory=set)
 
     def add(self, plugin: Plugin) -> None:
         """Register a loaded plugin; on any problem note it on the plugin and go on.
@@ -133,8 +135,22 @@ class Registry:
         ]
 
     def emit(self, event: str, payload: dict) -> None:
-        """Tell every observer; see :func:`harness.hookspecs.harness_run_event`."""
-        self.manager.hook.harness_run_event(event=event, payload=payload)
+        """Tell every observer; see :func:`harness.hookspecs.harness_run_event`.
+
+        Each is called by itself, because one that fails must harm neither the run nor the others.
+        """
+        for hook in reversed(self.manager.hook.harness_run_event.get_hookimpls()):
+            if hook.plugin_name in self.failed_observers:
+                continue
+            given = {"event": event, "payload": dict(payload)}
+            try:
+                hook.function(*(given[name] for name in hook.argnames))
+            except Exception as error:  # a stranger's code: anything may come out of it
+                if event == "run_planned" and isinstance(error, HarnessError):
+                    raise
+                self.failed_observers.add(hook.plugin_name)
+                said = f"observer {hook.plugin_name} failed at '{event}' and is left out from now on"
+                print(f"{said}: {_in_one_line(error)}", file=sys.stderr, flush=True)
 
 
 def singular(kind: str) -> str:

@@ -67,6 +67,7 @@ def run(
     goes on from that folder's checkpoint.
     """
     check_workers(workers)
+    registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     plan = prepared_plan(plan, dataset, registry)
     check_run(plan, dataset, registry)
@@ -76,7 +77,6 @@ def run(
     weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
         write_clips(folder, plan, dataset, registry)
-        registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
         job = Job(
             plan=plan,
             folder=str(folder),
@@ -95,6 +95,7 @@ def evaluate(
 ) -> ResultRecord:
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     check_workers(workers)
+    registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     if trained_on:
         refuse_leak_of(model.parent, trained_on, plan, dataset, registry)
@@ -309,10 +310,9 @@ def _with_training_of(earlier: ResultRecord | None, record: ResultRecord) -> Res
 def _keep(
     plan: RunPlan, record: ResultRecord, folder: Path, where: Places, registry: Registry
 ) -> ResultRecord:
-    registry.emit("evaluated", {"folder": str(folder), "t2v": record.metrics.t2v, "v2t": record.metrics.v2t})
     write_atomically(folder / RECORD, dumps(record))
     path = write(record, record_path(where.leaderboards, record))
     leaderboard.write_all(where.leaderboards)
-    registry.emit("record_written", {"path": str(path)})
+    registry.emit("record_written", {"folder": str(folder), "path": str(path)})
     say(f"record: {path}")
     return record

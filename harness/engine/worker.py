@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
     if result is None:
         return None
+    _tell(job, components, "evaluated", plan=plan, metrics=result.metrics)
     return Outcome(
         metrics=result.metrics,
         queries=result.queries,
@@ -167,6 +168,7 @@ def _train(
         if workers.first:
             batch = effective_batch(stage, len(found[name].samples), workers.world)
             _announce(plan, name, which[0], found[name].samples, found[name].unusable, batch)
+    log = _Log(job, components)
     trainer = Trainer(
         model=model,
         recipe=plan.recipe,
@@ -179,8 +181,8 @@ def _train(
         seed=plan.seed,
         folder=folder,
         checkpoint_every=job.checkpoint_every,
-        on_start=lambda steps: _cut_log(folder, steps),
-        on_step=_step_log(folder, components) if workers.first else lambda event: None,
+        on_start=log.start,
+        on_step=log.step,
         judge=_judge(evaluation, components) if job.evaluate else None,
     )
     progress = trainer.run()
@@ -250,23 +252,33 @@ def _announce(
         say(f"skipping {len(unusable)} training clips: {shown}{', ...' if len(unusable) > 3 else ''}")
 
 
-def _step_log(folder: Path, components: Registry) -> Callable[[dict[str, Any]], None]:
-    """Append every step to the log, a line each, and tell the observers."""
+@dataclass
+class _Log:
+    """The log of a training, a line for each step, and what observers hear of it; the first worker's."""
 
-    def log(event: dict[str, Any]) -> None:
-        with (folder / LOG).open("ab") as file:
+    job: Job
+    components: Registry
+    steps: int = 0
+
+    def start(self, steps: int) -> None:
+        """Drop what the log says of steps after the checkpoint: they are done, and logged, again."""
+        log, plan, self.steps = Path(self.job.folder) / LOG, self.job.plan, steps
+        if log.exists():
+            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_atomically(log, "".join(lines[:steps]))
+        _tell(self.job, self.components, "run_started", plan=plan, seed=plan.seed, steps=steps)
+
+    def step(self, event: dict[str, Any]) -> None:
+        with (Path(self.job.folder) / LOG).open("ab") as file:
             file.write(msgspec.json.encode(event) + b"\n")
-        components.emit("step", event)
+        self.steps += 1
+        _tell(self.job, self.components, "step", steps=self.steps, **event)
 
-    return log
 
-
-def _cut_log(folder: Path, steps: int) -> None:
-    """Drop what the log says of steps after the checkpoint: they are done, and logged, again."""
-    log = folder / LOG
-    if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_atomically(log, "".join(lines[:steps]))
+def _tell(job: Job, components: Registry, event: str, **payload: Any) -> None:
+    """Tell the observers; a pre-training run, which is not evaluated, is none that they asked for."""
+    if job.evaluate:
+        components.emit(event, {"folder": job.folder, **msgspec.json.decode(msgspec.json.encode(payload))})
 
 
 def _check_versions(plan: RunPlan, components: Registry) -> None:
