@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from harness.errors import HarnessError
+from harness.names import in_path
 from harness.results import published
 from harness.results.published_table import LEGEND, render_published
 from harness.results.record import (
@@ -133,7 +134,7 @@ def misplaced(path: Path, belongs: Path) -> HarnessError:
 def pages(records: Iterable[ResultRecord]) -> dict[str, str]:
     """File name to text: one page per data set that has records, and the overview."""
     datasets = _partition((record.dataset, record) for record in records)
-    result = {f"{name}.md": _dataset_page(name, runs) for name, runs in sorted(datasets.items())}
+    result = {f"{in_path(name)}.md": _dataset_page(name, runs) for name, runs in sorted(datasets.items())}
     measured = {name: _measured(runs) for name, runs in datasets.items()}
     only_published = sorted(name for name, runs in measured.items() if not runs)
     columns = _partition((_Column(r.dataset, r.task), r) for runs in measured.values() for r in runs)
@@ -290,7 +291,7 @@ class _Column(NamedTuple):
 def _overview(datasets: dict[_Column, list[ResultRecord]], only_published: Sequence[str]) -> str:
     """Measured results only: a published row has no uncertainty to stand beside theirs."""
     lines = [HEADER, "", "# Leaderboards", ""]
-    elsewhere = ", ".join(f"[{escape(name)}]({name}.md)" for name in only_published)
+    elsewhere = ", ".join(f"[{escape(name)}]({in_path(name)}.md)" for name in only_published)
     pointer = ["", f"Published results, nothing measured here: {elsewhere}."] if elsewhere else []
     if not datasets:
         return "\n".join([*lines, "No result has been recorded yet.", *pointer]) + "\n"
@@ -335,7 +336,9 @@ def _overview(datasets: dict[_Column, list[ResultRecord]], only_published: Seque
 
 def _column_head(name: _Column, records: Sequence[ResultRecord]) -> str:
     figures = figure_names(records)
-    return f"[{escape(name.dataset)}]({name.dataset}.md)" + (f" {escape(figures[0])}" if figures else "")
+    return f"[{escape(name.dataset)}]({in_path(name.dataset)}.md)" + (
+        f" {escape(figures[0])}" if figures else ""
+    )
 
 
 def _default_column(
