@@ -12,6 +12,7 @@ from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
 from harness.cli.runs import ablate, evaluate, run
+from harness.cli.schema import schema
 from harness.cli.search import search
 from harness.cli.shared import Group
 from harness.cli.tables import curves, describe, leaderboard, list_, plugins
@@ -39,6 +40,7 @@ for command in (
     list_,
     describe,
     plugins,
+    schema,
     import_scores,
     leaderboard,
     compare,
