@@ -86,4 +86,5 @@ def harness_published_results() -> Iterable[specs.PublishedResultsSpec]:
 @hookspec
 def harness_run_event(event: str, payload: dict) -> None:
     """Observe a run. ``event`` is one of ``run_started``, ``step``, ``evaluated``,
-    ``record_written``; ``payload`` holds plain values. Called on the first worker only."""
+    ``record_written``; ``payload`` holds plain values. Called for a step by the first worker, else by
+    the command."""

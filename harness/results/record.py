@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from harness.errors import HarnessError
-from harness.names import in_path
+from harness.names import NAME, in_path
 from harness.results.digest import readable_json
 
 TiePolicy = Literal["average", "optimistic", "pessimistic", "average_ce"]
@@ -31,7 +31,7 @@ DIRECTIONS = ("t2v", "v2t")
 FIGURES = ("R@1", "R@5", "R@10", "MdR", "MnR")
 
 # Method and data set are folder and file names too, so they must be harmless as such.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(f"({NAME.pattern}:)?{NAME.pattern}")
 _HEX = re.compile(r"[0-9a-f]{12,64}")
 
 
