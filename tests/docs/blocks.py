@@ -39,12 +39,14 @@ def write_files(page: str, folder: Path) -> list[str]:
     files: dict[str, str] = {}
     for block in blocks(page):
         if block.file:
-            files[block.file] = files.get(block.file, "") + block.text + "\n"
+            first, text = block.text.split("\n", 1)  # a comment to the reader, but no csv has comments
+            text = text if block.file.endswith(".csv") else f"{first}\n{text}\n"
+            files[block.file] = files.get(block.file, "") + text
     for name, text in files.items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.suffix == ".py":
-            (place.parent / "__init__.py").touch() if place.parent != folder else None
+        if place.suffix == ".py" and place.parent != folder:
+            (place.parent / "__init__.py").touch()
         place.write_text(text, encoding="utf-8")
     return list(files)
 
