@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -324,14 +325,15 @@ def test_the_command_works_beside_broken_plugins(tmp_path, harness):
     install(tmp_path, "probe-bad", "import no_such_module_here")
     install(tmp_path, "probe-one", GOOD)
     install(tmp_path, "probe-two", GOOD)
-    done = harness("plugins", PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = harness("plugins", PYTHONPATH=path)
     assert done.returncode == 0 and not done.stderr
     shown = " ".join(done.stdout.split())
     assert "NOT LOADED: import failed: ModuleNotFoundError: No module named 'no_such_module_here'" in shown
     assert "conflict: loss 'probe_loss'" in shown and "probe-two 1.5" in shown
-    done = harness("list", "losses", PYTHONPATH=str(tmp_path))
+    done = harness("list", "losses", PYTHONPATH=path)
     assert done.returncode == 0 and "info_nce" in done.stdout
-    done = harness("describe", "clip_vip", "--dataset", "shapes", PYTHONPATH=str(tmp_path))
+    done = harness("describe", "clip_vip", "--dataset", "shapes", PYTHONPATH=path)
     assert done.returncode == 0 and "stages.finetune.lr" in done.stdout
 
 
