@@ -13,6 +13,7 @@ from harness.cli.export import export
 from harness.cli.imports import import_scores
 from harness.cli.prove import prove
 from harness.cli.runs import ablate, evaluate, run
+from harness.cli.schema import schema
 from harness.cli.search import search
 from harness.cli.shared import Group
 from harness.cli.tables import curves, describe, leaderboard, list_, plugins
@@ -41,6 +42,7 @@ for command in (
     list_,
     describe,
     plugins,
+    schema,
     import_scores,
     leaderboard,
     compare,

@@ -34,12 +34,21 @@ def describe(name: str, dataset: str, settings: tuple[str, ...]) -> None:
 
 
 @click.command()
-def plugins() -> None:
-    """The installed plugins, and what is wrong with those that do not load."""
-    from harness.listing import plugin_listing
-    from harness.plugins import registry
+@click.option("--json", "as_json", is_flag=True, help="Print all of it, with the components, as JSON.")
+def plugins(as_json: bool) -> None:
+    """The installed plugins, and what is wrong with those that do not load.
 
-    click.echo(plugin_listing(registry()))
+    \b
+    HARNESS_PLUGINS=PATH:MODULE   loads more: .py files, package folders, modules
+    HARNESS_DISABLE_PLUGINS=NAME  leaves plugins out
+    HARNESS_TRACE_PLUGINS=1       shows on standard error what is loaded and called, with times
+    """
+    from harness.listing import plugin_listing, plugin_table
+    from harness.plugins import registry
+    from harness.results.digest import readable_json
+
+    found = registry()
+    click.echo(readable_json(plugin_table(found)) if as_json else plugin_listing(found), nl=not as_json)
 
 
 @click.command()

@@ -283,7 +283,7 @@ def _tell(job: Job, components: Registry, event: str, **payload: Any) -> None:
 
 def _check_versions(plan: RunPlan, components: Registry) -> None:
     """A worker on another machine has to have the plugins that the plan was made with."""
-    here = {f"{p.distribution}:{p.name}": p.version for p in components.plugins if not p.problem}
+    here = {p.key: p.version for p in components.plugins if p.status == "ok"}
     for name, version in plan.versions.items():
         if name != "harness" and here.get(name) != version:
             raise HarnessError(

@@ -226,7 +226,7 @@ def _recipe_now(registry: Registry, method: str, dataset: str, task: str) -> str
 
 def _stated_hashes(record: ResultRecord, registry: Registry) -> Iterator[str]:
     """What the data set says the hash of the protocol's texts is, where it is installed and says so."""
-    for spec, _ in registry.components.get("datasets", {}).get(record.dataset, []):
+    for spec, _ in registry.called("datasets", record.dataset):
         for protocol in spec.protocols:
             if protocol.name == record.protocol.name and protocol.texts_hash:
                 yield protocol.texts_hash

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from harness.names import in_path
 from harness.results import published
 from harness.results.conditions import RANKED, Stated, Table, conditions, headings, partition, tables
 from harness.results.measured_table import render_rows
@@ -41,7 +42,7 @@ def dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
     lines = [f"# {escape(dataset)}", "", " ".join(legend)]
     if any(table.published for table in found):
         lines += ["", LEGEND]
-    lines += ["", f"Every row at full precision: [{escape(dataset)}.csv]({dataset}.csv)."]
+    lines += ["", f"Every row at full precision: [{escape(dataset)}.csv]({in_path(dataset)}.csv)."]
     return "\n".join([*lines, *body]) + "\n"
 
 

@@ -254,7 +254,7 @@ def record_of(
             frames=stated.frames,
             recipe_digest=digest({"imported": said, "protocol": asked}),
             seed=stated.seed,
-            versions={"harness": __version__, f"{plugin.distribution}:{plugin.name}": plugin.version},
+            versions={"harness": __version__, plugin.key: plugin.version},
             environment={IMPORTED_FILE: scores.file, IMPORTED_SHA256: scores.sha256},
             created=datetime.now(UTC).replace(microsecond=0).isoformat(),
             note=stated.note.strip(),

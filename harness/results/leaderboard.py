@@ -15,6 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.names import in_path
 from harness.results import published
 from harness.results.conditions import partition
 from harness.results.dataset_page import dataset_page
@@ -100,8 +101,8 @@ def pages(records: Iterable[ResultRecord]) -> dict[str, str]:
     datasets = dict(sorted(partition((record.dataset, record) for record in records).items()))
     result = {}
     for name, rows in datasets.items():
-        result[f"{name}.md"] = f"{HEADER}\n\n{dataset_page(name, rows)}"
-        result[f"{name}.csv"] = sheet(rows)
+        result[f"{in_path(name)}.md"] = f"{HEADER}\n\n{dataset_page(name, rows)}"
+        result[f"{in_path(name)}.csv"] = sheet(rows)
     result[OVERVIEW] = f"{HEADER}\n\n{overview(datasets)}"
     return result
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from harness.names import in_path
 from harness.results import published
 from harness.results.conditions import Table, headings, partition, tables
 from harness.results.dataset_page import UNCERTAINTY, run_command, section_title, sections
@@ -96,7 +97,9 @@ class Column:
     def head(self) -> str:
         shown = (*self.table.measured, *self.table.published) if self.table else ()
         figures = figure_names(shown)
-        return f"[{escape(self.dataset)}]({self.dataset}.md)" + (f" {escape(figures[0])}" if figures else "")
+        return f"[{escape(self.dataset)}]({in_path(self.dataset)}.md)" + (
+            f" {escape(figures[0])}" if figures else ""
+        )
 
     def said(self) -> str:
         """The line that names the column's table."""

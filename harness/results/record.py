@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from harness.errors import HarnessError
+from harness.names import NAME, in_path
 from harness.results.digest import readable_json
 
 TiePolicy = Literal["average", "optimistic", "pessimistic", "average_ce"]
@@ -30,7 +31,7 @@ DIRECTIONS = ("t2v", "v2t")
 FIGURES = ("R@1", "R@5", "R@10", "MdR", "MnR")
 
 # Method and data set are folder and file names too, so they must be harmless as such.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(f"({NAME.pattern}:)?{NAME.pattern}")
 _HEX = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -402,7 +403,7 @@ def record_path(leaderboards: str | os.PathLike[str], record: ResultRecord) -> P
     key = f"{record.recipe_digest[:12]}-s{record.seed}"
     if record.postprocess != "none":
         key += "-" + re.sub(r"[^a-z0-9.]+", "-", record.postprocess.lower()).strip("-.")
-    return Path(leaderboards) / "results" / record.dataset / record.method / f"{key}.json"
+    return Path(leaderboards) / "results" / in_path(record.dataset) / in_path(record.method) / f"{key}.json"
 
 
 def dumps(record: ResultRecord) -> str:

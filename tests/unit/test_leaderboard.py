@@ -248,3 +248,14 @@ def test_runs_are_ordered_by_seed() -> None:
     """A row keeps its runs in the order of their seeds."""
     [row] = group_seeds([sample(seed=seed) for seed in (10, 2, 1)])
     assert [run.seed for run in row.runs] == [1, 2, 10]
+
+
+def test_a_qualified_data_set_has_a_page(tmp_path: Path) -> None:
+    """Names with their plugin's stand on the page as they are; files and links have no colon."""
+    one = sample(dataset="mine:toys", method="mine:method_a")
+    _save(tmp_path, one)
+    leaderboard.write_all(tmp_path)
+    assert leaderboard.read_records(tmp_path) == [one]
+    assert not [path for path in tmp_path.rglob("*") if ":" in path.name]
+    assert "(mine@toys.md)" in (tmp_path / "README.md").read_text()
+    assert "# mine:toys" in (tmp_path / "mine@toys.md").read_text()
