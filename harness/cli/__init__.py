@@ -11,6 +11,7 @@ from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
+from harness.cli.report import report
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
@@ -44,5 +45,6 @@ for command in (
     compare,
     audit,
     curves,
+    report,
 ):
     main.add_command(command)
