@@ -6,10 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import FOLDER
-
-#: A file that a page is written to.
-PAGE = click.Path(dir_okay=False, path_type=Path)
+from harness.cli.shared import FOLDER, PAGE
 
 
 @click.command()

@@ -33,9 +33,17 @@ def facts(values: Mapping[str, object]) -> str:
     known = {name: value for name, value in values.items() if value not in (None, "")}
     return (
         "<dl>"
-        + "".join(f"<div><dt>{escape(n)}</dt><dd>{escape(str(v))}</dd></div>" for n, v in known.items())
+        + "".join(
+            f"<div{_long(value)}><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>"
+            for name, value in known.items()
+        )
         + "</dl>"
     )
+
+
+def _long(value: object) -> str:
+    """A value that would be a tall column gets a line of its own."""
+    return ' class="long"' if len(str(value)) > 60 else ""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, text: bool = False) -> str:

@@ -54,7 +54,7 @@ def _head(record: ResultRecord) -> str:
         {
             "Seed": record.seed,
             "Commit": commit,
-            "Created": record.created,
+            "Created": record.created[:16].replace("T", " "),
             "Trained on": record.train_split,
             "Selection": SELECTIONS[record.selection],
             "Post-processing": record.postprocess,
@@ -71,11 +71,16 @@ def _head(record: ResultRecord) -> str:
             "GPU hours": record.gpu_hours,
             "Peak memory (MiB)": record.peak_memory_mb,
             "Recipe": record.recipe_digest[:12],
-            **{name.capitalize(): value for name, value in sorted(record.environment.items())},
+            **{_named_place(name): value for name, value in sorted(record.environment.items())},
             "Versions": ", ".join(f"{name} {value}" for name, value in sorted(record.versions.items())),
             "Note": record.note,
         }
     )
+
+
+def _named_place(name: str) -> str:
+    """Part of an environment, as a head has it; two letters are an abbreviation."""
+    return name.upper() if len(name) < 3 else name.capitalize()
 
 
 def _learning(run: RunFolder) -> str:

@@ -15,8 +15,8 @@ from harness.results.statistics import recall_interval, wilson
 
 NOTHING = "—"
 NAMES = {"t2v": "text to video", "v2t": "video to text"}
-#: Last ranks of the bars of a histogram; the last bar ends with the gallery.
-_EDGES = (1, 2, 3, 4, 5, 10, 20, 50, 100, 1000)
+#: Last ranks of the bars of a histogram; one more bar has all that is worse.
+_EDGES = (1, 2, 3, 5, 10, 20, 50, 100, 500)
 
 
 def scores(record: ResultRecord) -> str:
@@ -36,12 +36,19 @@ def _figures(record: ResultRecord) -> Iterator[tuple[str, str, float]]:
     """(name as in :class:`Resampling`, label, value)."""
     metrics = record.metrics
     for direction in DIRECTIONS:
-        for name, value in getattr(metrics, direction).items():
-            yield f"{direction}.{name}", f"{NAMES[direction].capitalize()} {name}", value
+        figures = getattr(metrics, direction)
+        for name in sorted(figures, key=_usual):
+            yield f"{direction}.{name}", f"{NAMES[direction].capitalize()} {name}", figures[name]
     for name in metrics.names:
         yield f"figures.{name}", name, metrics.figures[name]
     for name, value in metrics.contrasts.items():
         yield f"contrasts.{name}", name.replace("_", " "), value
+
+
+def _usual(name: str) -> tuple[bool, int, str]:
+    """Sort key: recalls by their k, then the others."""
+    recall = name.startswith("R@")
+    return not recall, int(name[2:]) if recall else 0, name
 
 
 def _interval(record: ResultRecord, name: str, value: float) -> tuple[float, float] | None:
@@ -83,7 +90,8 @@ def histogram(places: np.ndarray, gallery: int) -> list[tuple[str, int]]:
     edges = [*(edge for edge in _EDGES if edge < gallery), gallery]
     bounds, counts = [0, *edges], []
     for low, high in zip(bounds, edges):
-        name = str(high) if high == low + 1 else f"{low + 1}-{high}"
+        worst = f"{low + 1}+" if high == gallery else f"{low + 1}-{high}"
+        name = str(high) if high == low + 1 else worst
         counts.append((name, int(np.count_nonzero((places > low) & (places <= high)))))
     return counts
 
@@ -101,7 +109,7 @@ def probes(record: ResultRecord) -> str:
     if not record.probes:
         return ""
     own = record.metrics.figures or record.metrics.t2v
-    names = record.metrics.names or list(own)
+    names = record.metrics.names or sorted(own, key=_usual)
     rows = [["as they are", *(f"{own[name]:.1f}" for name in names)]]
     rows += [[name, *_probed(probe, names)] for name, probe in record.probes.items()]
     return table(["Frames", *names], rows) + paragraph(

@@ -25,6 +25,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td.text, th.text { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .5rem 1.5rem; margin: 1rem 0; }
 dt { color: var(--faint); font-size: .82rem; }
+dl .long { grid-column: 1 / -1; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.5rem; }
 figure { margin: 0; }
@@ -36,7 +37,7 @@ svg polyline { fill: none; stroke-width: 2; } svg .b { stroke-dasharray: 7 3; }
   margin: 0 0 1rem; break-inside: avoid; }
 .case > p { margin: 0 0 .6rem; font-size: 1.05rem; overflow-wrap: anywhere; }
 .rank { color: var(--faint); font-size: .88rem; }
-.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(11.5rem, 1fr)); gap: .7rem; }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .7rem; }
 .tile { min-width: 0; font-size: .82rem; overflow-wrap: anywhere; }
 .tile img { display: block; width: 100%; height: auto; border-radius: 4px; background: var(--line); }
 .tile.meant img { outline: 3px solid var(--good); } .tile.meant b { color: var(--good); }
@@ -46,7 +47,9 @@ svg polyline { fill: none; stroke-width: 2; } svg .b { stroke-dasharray: 7 3; }
 .sides h4 { margin: .2rem 0 .4rem; font-size: .9rem; }
 .right { color: var(--good); } .wrong { color: var(--bad); }
 nav { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; }
-@media (max-width: 34rem) { .row { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+@media (max-width: 34rem) { svg { font-size: 15px; }
+  dl { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .row { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
   h2, h3 { break-after: avoid; } nav { display: none; } .case { background: none; }
   * { print-color-adjust: exact; } }
