@@ -44,7 +44,7 @@ def check_sides(a: RunFolder, b: RunFolder) -> None:
         if run.found is None:
             raise HarnessError(
                 f"{run.path} has no {RETRIEVED}, which tells what was retrieved",
-                f"evaluate it again: `harness evaluate --checkpoint {run.path} --dataset {run.record.dataset}`",
+                f"evaluate it again: `harness evaluate {run.path} --dataset {run.record.dataset}`",
             )
     compare(_side(a), _side(b), ("t2v",))  # refuses what was asked otherwise
     if [query.id for query in a.found.queries] != [query.id for query in b.found.queries]:

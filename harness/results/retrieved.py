@@ -93,7 +93,7 @@ def read(folder: Path, record: ResultRecord) -> Retrieved | None:
     file = folder / RETRIEVED
     if not file.is_file():
         return None
-    hint = "evaluate the run again: `harness evaluate --checkpoint RUN ...`"
+    hint = "evaluate the run again: `harness evaluate RUN --dataset NAME`"
     try:
         found = msgspec.json.decode(file.read_bytes(), type=Retrieved)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
