@@ -10,7 +10,7 @@ from html import escape
 from harness.results.curves import ticks
 
 _WIDTH, _HEIGHT = 560, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 26, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 14, 26, 44
 _CLASSES = ("a", "b")
 # About what a letter of a name takes.
 _LETTER = 7.0

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from html import escape, unescape
 from itertools import count, groupby
 
+from harness.report.sort_value import sort_value
+
 _INLINE = re.compile(
     r"\\(?P<plain>[\\`*|\[\]_])|`(?P<code>[^`]+)`|<sup>(?P<sup>[\d, ]+)</sup>|\*\*(?P<b>[^*]+)\*\*"
     r"|\*(?P<i>(?:\\.|[^*\\])+)\*|\[(?P<text>(?:\\.|[^\]\\])+)\]\((?P<href>[^)\s]+)\)"
 )
 _KINDS = (("#", "heading"), ("|", "table"), ("- ", "list"), ("<!--", "comment"), ("", "text"))
 _ALIGNMENT = re.compile(r":?-+:?")
-_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "B": 1e9}
 
 
 def to_html(text: str) -> str:
@@ -82,17 +83,6 @@ def _footnotes(block: Sequence[str], table: int) -> str:
     assert [n for n, _ in notes] == [str(n) for n in range(1, len(notes) + 1)], block[0]
     items = "".join(f'<li id="t{table}-n{n}">{inline(note)}</li>' for n, note in notes)
     return f'<ol class="notes">{items}</ol>'
-
-
-def sort_value(cell: str) -> float | None:
-    """The number that a cell begins with, in seconds for times; None for text and for ``—``."""
-    cell = re.sub(r"\*|<sup>.*?</sup>", "", cell).strip()
-    hours = re.fullmatch(r"(?:(\d+) h )?(\d+) min|(\d+) s", cell)
-    if hours:
-        h, minutes, seconds = (int(part or 0) for part in hours.groups())
-        return 3600.0 * h + 60.0 * minutes + seconds
-    found = re.match(r"\(?(-?\d+(?:\.\d+)?)([kMB]?)(?![\w./-])", cell)
-    return float(found[1]) * _UNITS[found[2]] if found else None
 
 
 def inline(text: str, table: int = 0) -> str:

@@ -27,7 +27,7 @@ td:first-child, th:first-child { position: sticky; left: 0; background: var(--pa
 tr:hover td:first-child { background: var(--card); }
 .notes { color: var(--faint); font-size: .88rem; } .notes li:target { color: var(--ink); font-weight: 600; }
 @media (max-width: 34rem) {
-  td:first-child { max-width: 9.5rem; white-space: normal; overflow-wrap: anywhere; } }
+  td:first-child { min-width: 8.5rem; max-width: 9.5rem; white-space: normal; overflow-wrap: anywhere; } }
 @media print { th button::after { content: none; } table { font-size: 7pt; } }
 """
 

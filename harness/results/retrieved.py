@@ -1,7 +1,7 @@
 """What a run found for every text query: the first clips of its gallery, in the run folder.
 
 A record knows the rank of each query, not what stood before the right clip. This file does, beside the
-record, so that pages can show it. About 200 bytes for each query.
+record, so that pages can show it. About 250 bytes for each query.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ def browser(tmp_path) -> Browser:
     return Browser(command, tmp_path / "profile")
 
 
+@pytest.mark.slow
 def test_the_pages_of_real_runs(made):
     """The report shows strips of the hardest queries and the atlas of both runs, whole files without an address
     from outside; every page of the site is there."""
@@ -61,6 +62,7 @@ def test_the_pages_of_real_runs(made):
         assert not re.search(r'<(?:link|img|iframe)|<script src|src="', path.read_text())
 
 
+@pytest.mark.slow
 def test_what_an_evaluation_leaves(made, own_places):
     """`evaluate` leaves what it retrieved too, the same as the run, and its folder can be reported; a moved data
     set is said to be gone, and a wrong --data-root is refused."""
@@ -98,6 +100,7 @@ def test_refusals(cli, workplace, arguments, said):
     assert [path.name for path in workplace.iterdir()] == ["leaderboards"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["report.html", "atlas.html", "site/index.html", "site/shapes.html"])
 def test_a_browser_has_no_complaint(browser, made, page):
     """A page opens without a line on the console."""
@@ -116,6 +119,7 @@ def test_a_complaint_is_heard(browser, tmp_path):
     assert "nothing is not defined" in console and "Content Security Policy" in console
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["site/index.html", "site/shapes.html"])
 def test_no_page_is_wider_than_a_phone(browser, made, page):
     """Only tables scroll to the side, each in its own box."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.markdown import inline, sort_value, to_html
+from harness.report.markdown import inline, to_html
 from harness.report.site import site, write_site
+from harness.report.sort_value import sort_value
 from harness.results.table import escape, markdown_table
 
 PAGES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*.md"))
