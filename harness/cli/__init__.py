@@ -12,6 +12,7 @@ from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
 from harness.cli.prove import prove
+from harness.cli.report import report
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.schema import schema
 from harness.cli.search import search
@@ -48,5 +49,6 @@ for command in (
     compare,
     audit,
     curves,
+    report,
 ):
     main.add_command(command)

@@ -34,6 +34,9 @@ def options_of(*options):
 #: A folder that need not exist yet; a file in its place is refused before any work.
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
+#: A file that a page is written to.
+PAGE = click.Path(dir_okay=False, path_type=Path)
+
 PLACES = options_of(
     click.option("--leaderboards", type=FOLDER, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
     click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, metavar="DIR", help="Where run folders (plan, log, checkpoint) go."),

@@ -63,7 +63,16 @@ def plugins(as_json: bool) -> None:
 @click.option(
     "--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records."
 )
-def leaderboard(leaderboards: Path, check: bool) -> None:
+@click.option(
+    "--html",
+    type=FOLDER,
+    is_flag=False,
+    flag_value="site",
+    default=None,
+    metavar="[DIR]",
+    help="Also write the tables as web pages that sort by a click, into DIR, or else into site.",
+)
+def leaderboard(leaderboards: Path, check: bool, html: Path | None) -> None:
     """Copy the published results of the installed plugins, and regenerate all tables."""
     from harness.plugins import registry
     from harness.results import leaderboard as tables
@@ -73,6 +82,8 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
         raise HarnessError(
             f"no leaderboards in {leaderboards}", "pass --leaderboards DIR, or run a method first"
         )
+    if check and html is not None:
+        raise HarnessError("--check changes nothing and --html writes pages", "give one of them")
     if check:
         problems = tables.check(leaderboards)
         for problem in problems:
@@ -83,6 +94,12 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
         return
     for path in [*published.export(registry(), leaderboards), *tables.write_all(leaderboards)]:
         click.echo(f"wrote {path}")
+    if html is not None:
+        from harness.report.site import write_site
+
+        pages = {path.name: text for path, text in tables.regenerate(leaderboards).items()}
+        written = write_site(html, pages)
+        click.echo(f"wrote {len(written)} pages; open {html / 'index.html'}")
 
 
 @click.command()

@@ -102,6 +102,7 @@ def evaluate(
     check_splits(plan, dataset, [plan.protocol.test])
     earlier = load(model.parent / RECORD) if trained_on and (model.parent / RECORD).exists() else None
     with fresh_folder(where.runs.resolve() / f"evaluate-{plan.name}") as folder:
+        write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
         job = Job(
             plan=plan,
             folder=str(folder),

@@ -37,6 +37,7 @@ from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
 from harness.results.record import Example, Metrics, Protocol, Queries, write_atomically
+from harness.results.retrieved import RETRIEVED, dumps
 
 TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 
@@ -116,6 +117,8 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
     if result is None:
         return None
+    if result.retrieved is not None:  # large beside a record, so it is not sent
+        write_atomically(Path(job.folder) / RETRIEVED, dumps(result.retrieved))
     _tell(job, components, "evaluated", plan=plan, metrics=result.metrics)
     return Outcome(
         metrics=result.metrics,

@@ -76,10 +76,11 @@ def test_json_prints_nothing_else_in_a_process_of_its_own(harness, workplace, sm
 
 
 def test_a_run_folder_has_everything(first):
-    """Plan, training clips, log of every step, checkpoint, model and record lie in the run's folder."""
+    """Plan, training clips, log of every step, checkpoint, model, record and what was retrieved lie in the
+    run's folder."""
     assert {path.name for path in first.run.iterdir()} == {
         *("plan.json", "training_clips.json", "log.jsonl"),
-        *("checkpoint.pt", "model.safetensors", "record.json"),
+        *("checkpoint.pt", "model.safetensors", "record.json", "retrieved.json"),
     }
     record = json.loads(first.stdout)
     steps = (first.run / "log.jsonl").read_text().splitlines()

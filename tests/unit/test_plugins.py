@@ -444,7 +444,7 @@ def test_heavy_libraries_have_one_door(door, modules):
     assert users == [CORE / door]
 
 
-@pytest.mark.parametrize("package", ["plan", "results"])
+@pytest.mark.parametrize("package", ["plan", "results", "report"])
 def test_the_light_packages_import_no_torch(package):
     """Importing every module of the package leaves torch, ray and av alone."""
     modules = [f"harness.{package}.{path.stem}" for path in sorted((CORE / package).glob("*.py"))]
