@@ -11,6 +11,7 @@ from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
+from harness.cli.probe import probe
 from harness.cli.runs import ablate, evaluate, run
 from harness.cli.search import search
 from harness.cli.shared import Group
@@ -31,6 +32,7 @@ for command in (
     run,
     ablate,
     evaluate,
+    probe,
     export,
     search,
     data,

@@ -51,6 +51,7 @@ def make_record(
         queries=outcome.queries,
         evidence=outcome.evidence,
         examples=outcome.examples,
+        probes=outcome.probes,
         missing=Missing(
             train=_clips(training.unusable if training else {}),
             test=_clips(outcome.missing),
