@@ -22,8 +22,10 @@ from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.digest import sha256_file
 from harness.results.probes import main_figure
-from harness.results.record import Probe, ProbeName, ResultRecord, dumps, load, record_path, write_atomically
-from harness.results.record import write as write_record
+from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
+
+#: What a record and an outcome both have, and what figures follow from.
+_COUNTED = ("protocol", "queries", "evidence")
 
 
 def probe_run(
@@ -42,27 +44,19 @@ def probe_run(
     plan = _plan(finished, asked, registry)
     refuse_order(plan)
     folder, record = _recorded(given.resolve(), plan, where, own=not any(asked.values()))
-    shown_at = record_path(where.leaderboards, record)
-    shown = load(shown_at) if shown_at.exists() else record
-    checksum = sha256_file(finished.file)
-    for known, path in ((record, folder / engine.RECORD), (shown, shown_at)):
-        if known.checkpoint_sha256 not in (None, checksum):
-            raise HarnessError(
-                f"{path} is of another model than {finished.file}: it says sha256 {known.checkpoint_sha256[:12]}, "
-                f"the file has {checksum[:12]}",
-                f"score this one first: {_evaluation(given, record)}",
-            )
+    own, shown = folder / engine.RECORD, record_path(where.leaderboards, record)
+    kept = {own: record, shown: load(shown) if shown.exists() else record}
+    _refuse_other_model(kept, finished.file, given)
     with engine.locked(folder):
         outcome = _score(finished.file, plan, registry, where, workers)
-        for known, path in ((record, folder / engine.RECORD), (shown, shown_at)):
-            _refuse_other_counts(known, path, outcome, given)
-        record = _with(record, outcome.probes)
-        write_atomically(folder / engine.RECORD, dumps(record))
-        path = write_record(_with(shown, outcome.probes), shown_at)
+        _refuse_other_counts(kept, outcome, given)
+        kept = {path: msgspec.structs.replace(one, probes=outcome.probes) for path, one in kept.items()}
+        write_atomically(own, dumps(kept[own]))
+        write(kept[shown], shown)
     leaderboard.write_all(where.leaderboards)
-    registry.emit("record_written", {"path": str(path)})
-    say(f"record: {path}")
-    return record
+    registry.emit("record_written", {"path": str(shown)})
+    say(f"record: {shown}")
+    return kept[own]
 
 
 def _plan(finished: Finished, asked: Mapping[str, Any], registry: Registry) -> RunPlan:
@@ -82,7 +76,10 @@ def _plan(finished: Finished, asked: Mapping[str, Any], registry: Registry) -> R
 
 
 def _recorded(given: Path, plan: RunPlan, where: engine.Places, own: bool) -> tuple[Path, ResultRecord]:
-    """The folder whose record is of this plan: the run's, or that of an evaluation of it."""
+    """The folder whose record is of this plan, and that record.
+
+    With ``own`` the run's; else that of an evaluation, or the run's where the plan comes to the same.
+    """
     if own:
         if not (given / engine.RECORD).exists():
             raise HarnessError(
@@ -90,7 +87,7 @@ def _recorded(given: Path, plan: RunPlan, where: engine.Places, own: bool) -> tu
                 "finish it with `harness run --resume`",
             )
         return given, load(given / engine.RECORD)
-    for folder in (given, where.runs.resolve() / engine.EVALUATION.format(plan=plan.name)):
+    for folder in (where.runs.resolve() / engine.EVALUATION.format(plan=plan.name), given):
         if (folder / engine.RECORD).exists():
             record = load(folder / engine.RECORD)
             if (record.plan_digest, record.seed) == (plan.digest, plan.seed):
@@ -119,32 +116,40 @@ def _score(model: Path, plan: RunPlan, registry: Registry, where: engine.Places,
     return outcome
 
 
-def _refuse_other_counts(record: ResultRecord, path: Path, outcome: Outcome, given: Path) -> None:
+def _refuse_other_model(kept: Mapping[Path, ResultRecord], model: Path, given: Path) -> None:
+    """Both files of the record have to be of these weights; one of a run without training does not say."""
+    checksum = sha256_file(model)
+    for path, record in kept.items():
+        if record.checkpoint_sha256 not in (None, checksum):
+            raise HarnessError(
+                f"{path} is of another model than {model}: it says sha256 {record.checkpoint_sha256[:12]}, "
+                f"the file has {checksum[:12]}",
+                f"score this one first: {_evaluation(given, record)}",
+            )
+
+
+def _refuse_other_counts(kept: Mapping[Path, ResultRecord], outcome: Outcome, given: Path) -> None:
     """A drop is the model's only if frames in order give what the record says."""
-    lost = {clip.id for clip in record.missing.test}
-    if lost != outcome.missing.keys():
-        raise HarnessError(
-            f"{len(outcome.missing)} test clips cannot be read here, {len(lost)} could not when {path} was made",
-            "see that the data set is where and as it was, or score the run on this one first: "
-            + _evaluation(given, record),
-        )
-    if (record.protocol, record.queries, record.evidence) != (
-        outcome.protocol,
-        outcome.queries,
-        outcome.evidence,
-    ):
-        name, value = main_figure(record.metrics)
-        raise HarnessError(
-            f"with frames in order the model does not give the counts in {path}: {name} is "
-            f"{main_figure(outcome.metrics)[1]:.2f}, the record has {value:.2f}",
-            f"it was made on {record.environment.get('device') or 'another device'} with torch "
-            f"{record.versions.get('torch', 'unknown')}; score the run here first: {_evaluation(given, record)}",
-        )
+    for path, record in kept.items():
+        lost = {clip.id for clip in record.missing.test}
+        if lost != outcome.missing.keys():
+            raise HarnessError(
+                f"{len(outcome.missing)} test clips cannot be read here, {len(lost)} could not when {path} "
+                "was made",
+                "see that the data set is where and as it was, or score the run on this one first: "
+                + _evaluation(given, record),
+            )
+        if any(getattr(record, what) != getattr(outcome, what) for what in _COUNTED):
+            name, value = main_figure(record.metrics)
+            raise HarnessError(
+                f"with frames in order the model does not give the counts in {path}: {name} is "
+                f"{main_figure(outcome.metrics)[1]:.2f}, the record has {value:.2f}",
+                f"it was made on {record.environment.get('device') or 'another device'} with torch "
+                f"{record.versions.get('torch', 'unknown')}; score the run here first: "
+                + _evaluation(given, record),
+            )
 
 
 def _evaluation(given: Path, record: ResultRecord) -> str:
-    return f"`harness evaluate {given} --dataset {record.dataset} --task {record.task}`, then probe that with the same options"
-
-
-def _with(record: ResultRecord, probes: dict[ProbeName, Probe]) -> ResultRecord:
-    return msgspec.structs.replace(record, probes=probes)
+    options = f"--dataset {record.dataset} --task {record.task}"
+    return f"`harness evaluate {given} {options}`, then `harness probe` with the same options"

@@ -124,6 +124,18 @@ def test_an_evaluation_is_probed_by_its_own_options(cli, probed):
     assert sum("dual-softmax" in str(path) for path in Path("leaderboards").rglob("*.json")) == 1
 
 
+def test_a_refused_run_is_probed_once_it_is_scored_here(cli, probed):
+    """The hint of a refusal is true: after the evaluation that it names, probing with its options works."""
+    probed.change(lambda record: _swap(record["queries"]["t2v"]))
+    hint = assert_refusal(*_said(cli("probe", probed.run)))[1]
+    assert f"`harness evaluate {probed.run} --dataset shapes --task retrieval`" in hint
+    options = ("--dataset", "shapes", "--task", "retrieval")
+    assert cli("evaluate", probed.run, *options).exit_code == 0
+    done = cli("probe", probed.run, *options)
+    assert done.exit_code == 0, done.stderr
+    assert set(json.loads(probed.shown.read_text())["probes"]) == set(PROBES)
+
+
 def _other_bit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

@@ -191,6 +191,7 @@ def test_probes(crew, plan, tmp_path, shared_cache):
     """One checkpoint has the same counts for 1 and 2 workers with its frames in each order, and each order
     has others; the missing clip is the last of all 192."""
     root = tmp_path / "data"
+    plan("clip_vip", "data.options.train_clips=8")
     shutil.copytree(shared_cache / "data", root)
     asked = plan("clip_vip", "data.options.train_clips=8", TEST_BATCH, data_root=str(root))
     (missing,) = root.rglob("test00005.mp4")
