@@ -11,6 +11,7 @@ from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
+from harness.cli.probe import probe
 from harness.cli.prove import prove
 from harness.cli.report import report
 from harness.cli.runs import ablate, evaluate, run
@@ -35,6 +36,7 @@ for command in (
     ablate,
     prove,
     evaluate,
+    probe,
     export,
     search,
     data,

@@ -61,3 +61,9 @@ RECIPE = options_of(
     click.option("--cache/--no-cache", "use_cache", default=True, show_default=True, help="Keep decoded frames on disk."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )  # fmt: skip
+
+#: How test scores are counted.
+SCORING = options_of(
+    click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores."),
+    click.option("--allow-missing", type=click.Choice(["worst", "drop"]), help="What becomes of test clips that cannot be read: the worst rank (default), or out of the test, which puts the row into a table of its own."),
+)  # fmt: skip

@@ -52,6 +52,7 @@ def make_record(
         queries=outcome.queries,
         evidence=outcome.evidence,
         examples=outcome.examples,
+        probes=outcome.probes,
         resampling=resampled(outcome.queries, "average") if outcome.queries else None,
         missing=Missing(
             train=_clips(training.unusable if training else {}),

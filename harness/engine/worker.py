@@ -25,6 +25,7 @@ from harness.engine.loading import (
     open_dataset,
     open_source,
 )
+from harness.engine.probing import probe
 from harness.engine.progress import say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
@@ -36,7 +37,15 @@ from harness.models.assembly import VideoTextModel, make, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
-from harness.results.record import Example, Metrics, Protocol, Queries, write_atomically
+from harness.results.record import (
+    Example,
+    Metrics,
+    Probe,
+    ProbeName,
+    Protocol,
+    Queries,
+    write_atomically,
+)
 from harness.results.retrieved import RETRIEVED, dumps
 
 TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
@@ -45,7 +54,8 @@ TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent. ``weights`` are pre-trained backbone weights, ``model`` a finished
     model to evaluate instead of training; ``pretraining`` says where its backbone came from if the
-    plan cannot know; ``evaluate`` is False for a pre-training run."""
+    plan cannot know; ``evaluate`` is False for a pre-training run; with ``probes`` the model is scored on
+    frames out of order too."""
 
     plan: RunPlan
     folder: str
@@ -53,6 +63,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     pretraining: str = ""
     evaluate: bool = True
+    probes: bool = False
     checkpoint_every: int = 0
     micro_batch: int = 0
     decode_threads: int = 2
@@ -91,6 +102,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     world_size: int
     device: str
     foreign: bool  # a finished model from somewhere else
+    probes: dict[ProbeName, Probe] = {}
 
 
 def work(job: Job, workers: Workers) -> Outcome | None:
@@ -113,8 +125,10 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         training = _train(job, workers, components, model, dataset, batches, evaluation)
     if not job.evaluate:
         return None
-    result = _task(plan, components).evaluate(evaluation)
+    task = _task(plan, components)
+    result = task.evaluate(evaluation)
     peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
+    probes = probe(task, evaluation, result, job.decode_threads) if job.probes else {}
     if result is None:
         return None
     if result.retrieved is not None:  # large beside a record, so it is not sent
@@ -136,6 +150,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         world_size=workers.world,
         device=_device_name(workers.device),
         foreign=bool(job.model),
+        probes=probes,
     )
 
 

@@ -43,7 +43,8 @@ class Data(_Section):
     stride: Positive = 1  # frames from one to the next, for sampling: strided
     fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps and reference_fps
     slice: Literal["even", "head", "tail"] = "even"  # which stay where fps gives more than ``frames``
-    frame_order: Literal["forward", "reversed", "shuffled"] = "forward"  # in which a model gets them
+    # In which a model gets them; middle: the middle one in the place of each.
+    frame_order: Literal["forward", "reversed", "shuffled", "middle"] = "forward"
     # Draw the training frames anew in each epoch, out of ``candidates`` evenly spaced ones, which are
     # cached; with sampling: strided out of the whole clip, which is decoded again each time.
     jitter: bool = False

@@ -20,7 +20,7 @@ from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
-from harness.results.record import DIRECTIONS, ResultRecord, load, record_path
+from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy, load, record_path
 from harness.results.resampling import resampled
 from harness.results.stored import misplaced
 
@@ -45,7 +45,9 @@ class Audit:
     remarks: dict[str, list[Path]] = field(default_factory=dict)
 
     def remark(self, what: str, path: Path) -> None:
-        self.remarks.setdefault(what, []).append(path)
+        paths = self.remarks.setdefault(what, [])
+        if path not in paths[-1:]:  # a record's probes are remarked on with it
+            paths.append(path)
 
     def remark_lines(self) -> Iterator[str]:
         """Every remark with the first of its files."""
@@ -79,6 +81,7 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
             done.problems.append(str(misplaced(path, belongs)))
             usable = False
         _check_figures(record, path, registry, done)
+        _check_probes(record, path, registry, done)
         if full:
             _check_resampling(record, path, done)
         _check_digests(record, path, registry, done)
@@ -99,37 +102,63 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
 def _check_figures(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
     for direction in DIRECTIONS:
         stored = getattr(record.metrics, direction)
-        _compare(direction, stored, _ranked(record, direction), "counts", path, done)
+        counts = getattr(record.queries, direction) if record.queries else None
+        found = _ranked(counts, stored, record.ties)
+        _compare(f"metrics.{direction}", stored, found, "counts", path, done)
     for name in record.metrics.contrasts:
         done.remark(f"not recomputed: contrasts.{name}, of which no counts are kept", path)
     if record.metrics.figures or record.evidence:
-        try:
-            spec, plugin = registry.find("tasks", record.task)
-        except HarnessError as error:
-            done.remark(f"not recomputed: figures of the task '{record.task}': {error.message}", path)
-            return
-        if not spec.audit:
-            done.remark(
-                f"not recomputed: figures of the task '{record.task}', whose plugin does not say how", path
-            )
-            return
-        compute = load_factory(spec.audit, plugin)
-        try:
-            found = dict(compute(record.evidence))
-        except Exception as error:  # a plugin's code on an edited file: anything may come out of it
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            done.problems.append(f"{path}: figures cannot be computed from evidence: {said}")
-            return
-        _compare("figures", record.metrics.figures, found, "evidence", path, done)
+        found = _evidenced(record, record.evidence, "evidence", path, registry, done)
+        if found is not None:
+            _compare("metrics.figures", record.metrics.figures, found, "evidence", path, done)
 
 
-def _ranked(record: ResultRecord, direction: str) -> Mapping[str, float]:
-    """The figures of one direction, at every k for which the record has a recall."""
-    if record.queries is None:
+def _check_probes(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    """Of their contrasts no counts are kept, as little as of the record's own, which are remarked on."""
+    for name, probe in record.probes.items():
+        ranked = _ranked(probe.queries, probe.metrics.t2v, record.ties)
+        _compare(f"probes.{name}.metrics.t2v", probe.metrics.t2v, ranked, "counts", path, done)
+        if probe.metrics.figures or probe.evidence:
+            found = _evidenced(record, probe.evidence, f"probes.{name}.evidence", path, registry, done)
+            if found is not None:
+                group = f"probes.{name}.metrics.figures"
+                _compare(group, probe.metrics.figures, found, "evidence", path, done)
+
+
+def _evidenced(
+    record: ResultRecord,
+    evidence: Mapping[str, str],
+    what: str,
+    path: Path,
+    registry: Registry,
+    done: Audit,
+) -> Mapping[str, float | None] | None:
+    """The figures that follow from evidence, by the plugin of the record's task; None where it cannot say."""
+    try:
+        spec, plugin = registry.find("tasks", record.task)
+    except HarnessError as error:
+        done.remark(f"not recomputed: figures of the task '{record.task}': {error.message}", path)
+        return None
+    if not spec.audit:
+        done.remark(
+            f"not recomputed: figures of the task '{record.task}', whose plugin does not say how", path
+        )
+        return None
+    compute = load_factory(spec.audit, plugin)
+    try:
+        return dict(compute(evidence))
+    except Exception as error:  # a plugin's code on an edited file: anything may come out of it
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        done.problems.append(f"{path}: figures cannot be computed from {what}: {said}")
+        return None
+
+
+def _ranked(counts: QueryCounts | None, stored: Mapping[str, float], ties: TiePolicy) -> Mapping[str, float]:
+    """The figures of one direction, at every k for which there is a recall among those ``stored``."""
+    if counts is None:
         return {}
-    recalls = map(_RECALL.fullmatch, getattr(record.metrics, direction))
-    counts = ranks.Counts.unpack(getattr(record.queries, direction))
-    return ranks.metrics(counts, [int(found[1]) for found in recalls if found], record.ties)
+    recalls = map(_RECALL.fullmatch, stored)
+    return ranks.metrics(ranks.Counts.unpack(counts), [int(found[1]) for found in recalls if found], ties)
 
 
 def _compare(
@@ -141,7 +170,7 @@ def _compare(
     done: Audit,
 ) -> None:
     for name in dict.fromkeys((*stored, *found)):
-        figure = f"metrics.{group}.{name}"
+        figure = f"{group}.{name}"
         if name not in found:
             done.problems.append(
                 f"{path}: {figure} is {stored[name]!r}, and does not follow from any {source}"

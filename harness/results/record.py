@@ -314,6 +314,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             self._check_evidence()
         else:
             self._check_ranks()
+        self._check_probes()
 
     def _check_evidence(self) -> None:
         if not self.evidence:
@@ -321,6 +322,18 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         for name, column in self.evidence.items():
             if not re.fullmatch(r"\S+(?: \S+)*", column):
                 raise ValueError(f"evidence.{name} must be values separated by single spaces")
+
+    def _check_probes(self) -> None:
+        """A probe asks the record's own queries of the same gallery."""
+        wanted = (self.protocol.n_queries, self.protocol.n_gallery)
+        for name, probe in self.probes.items():
+            if self.metrics.figures:
+                if not (probe.metrics.figures and probe.evidence):
+                    raise ValueError(f"probes.{name} needs figures and their evidence")
+            elif probe.queries is None or (len(probe.queries), probe.queries.gallery) != wanted:
+                raise ValueError(
+                    f"probes.{name} needs the counts of {wanted[0]} queries x {wanted[1]} videos"
+                )
 
     def _check_ranks(self) -> None:
         if self.queries is None:

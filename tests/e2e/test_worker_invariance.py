@@ -189,6 +189,24 @@ def test_ranks(crew, plan, tmp_path, shared_cache, method):
         assert others == [None] * (world - 1)
 
 
+def test_probes(crew, plan, tmp_path, shared_cache):
+    """One checkpoint has the same counts for 1 and 2 workers with its frames in each order, and each order
+    has others; the missing clip is the last of all 192."""
+    root = tmp_path / "data"
+    plan("clip_vip", "data.options.train_clips=8")
+    shutil.copytree(shared_cache / "data", root)
+    asked = plan("clip_vip", "data.options.train_clips=8", TEST_BATCH, data_root=str(root))
+    (missing,) = root.rglob("test00005.mp4")
+    missing.unlink()
+    [model] = crew.run(1, parts.save_untrained, asked, tmp_path)
+    [alone] = crew.run(1, parts.probe, asked, tmp_path, model)
+    probes, unreadable = alone
+    assert set(unreadable) == {"test00005"}
+    assert len({one.queries.better for one in probes.values()}) == len(probes) == 3
+    assert all(one.queries.better_list()[5] == one.queries.gallery - 1 == 191 for one in probes.values())
+    assert crew.run(2, parts.probe, asked, tmp_path, model) == [alone, None]
+
+
 def test_tiles_of_any_size(crew, plan):
     """Pairwise scores are equal to rounding for any tile budget, and to the bit for any workers."""
     asked, counts = plan("pairwise", "data.options.train_clips=8", "evaluation.batch_size=7"), (40, 31)

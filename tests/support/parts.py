@@ -98,6 +98,12 @@ def evaluate(workers: Workers, plan: RunPlan, folder: Path, model: Path) -> Any:
     )
 
 
+def probe(workers: Workers, plan: RunPlan, folder: Path, model: Path) -> Any:
+    """The probes of a checkpoint and its unreadable clips; None on all workers but the first."""
+    outcome = work(Job(plan=plan, folder=str(folder), model=str(model), probes=True), workers)
+    return outcome and (outcome.probes, outcome.missing)
+
+
 def write(workers: Workers, plan: RunPlan, asked: bool, count: int) -> Any:
     """What an untrained model, its weights stirred, writes about the first ``count`` test clips, of which
     the fourth is missing."""
