@@ -85,5 +85,20 @@ def harness_published_results() -> Iterable[specs.PublishedResultsSpec]:
 
 @hookspec
 def harness_run_event(event: str, payload: dict) -> None:
-    """Observe a run. ``event`` is one of ``run_started``, ``step``, ``evaluated``,
-    ``record_written``; ``payload`` holds plain values. Called on the first worker only."""
+    """Observe a run. Called at each of its events, with ``payload`` of plain values; each names the run's
+    ``folder``, but for the first, when there is none. In their order, with what else is in them:
+
+    - ``run_planned``: ``plan`` (as plan.json has it). Nothing has been done yet: a HarnessError ends the
+      command, so this is the place to refuse a wrong setting or a missing package. Any other exception, here
+      or later, is said once, and that observer is left out until the command ends.
+    - ``run_started``: ``plan``, ``seed``, and ``steps``, those that the checkpoint holds; 0 in a fresh run.
+      Whatever was seen of later steps is void, they are done again. Comes again when a dead worker was
+      replaced, and never where a finished model is only scored.
+    - ``step``: a line of log.jsonl (``loss``, ``grad_norm``, ``lr``, ``stage``, ``epoch`` from 0, ``step`` of
+      the stage from 1, ``seconds`` of training) and ``steps``, those done in all stages. It is in the log
+      already.
+    - ``evaluated``: ``plan`` and ``metrics`` (a record's: ``t2v``, ``v2t``, ``contrasts``, ``figures``).
+    - ``record_written``: ``path`` of the record.
+
+    The first and last come in the process of the command, the others on the first worker, which is another
+    process under Ray. Training a backbone's own weights is not observed."""

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from harness.errors import HarnessError
-from harness.plugins import KINDS, Registry, singular
+from harness.hookspecs import API_VERSION
+from harness.plugins import KINDS, Plugin, Registry, singular
 from harness.specs import DatasetSpec, MethodSpec, PublishedResultsSpec
 
 
@@ -26,21 +27,60 @@ def listing(registry: Registry, kind: str | None) -> str:
 
 
 def plugin_listing(registry: Registry) -> str:
-    """All plugins with their distributions; the broken ones with the reason."""
-    rows = [
-        (
-            plugin.name,
-            f"{plugin.distribution} {plugin.version}  {(plugin.problem and 'NOT LOADED: ' + plugin.problem) or 'ok'}",
-        )
-        for plugin in registry.plugins
-    ]
+    """All plugins with their distributions; the broken ones with the reason, then warnings and names that
+    two of them declare."""
+    shown = {"ok": "ok", "disabled": "disabled: ", "problem": "NOT LOADED: "}
+    rows = [(p.name, f"{p.distribution} {p.version}  {shown[p.status]}{p.problem}") for p in registry.plugins]
     lines = [_columns(rows)] if rows else ["no plugin is installed"]
-    return "\n".join(lines + [f"conflict: {line}" for line in registry.conflicts()])
+    lines += [f"warning: {line}" for plugin in registry.plugins for line in plugin.warnings]
+    for clash in registry.conflicts():
+        owners = " and ".join(plugin.label for plugin in clash.plugins)
+        lines.append(
+            f"conflict: {singular(clash.kind)} '{clash.name}' is declared by {owners}: {clash.way_out}"
+        )
+    return "\n".join(lines)
+
+
+def plugin_table(registry: Registry) -> dict[str, Any]:
+    """The same for programs, as plain values: ``plugins`` with the names of their components by kind,
+    ``conflicts`` with the names to write instead, and the version of the hooks."""
+
+    def components(plugin: Plugin) -> dict[str, list[str]]:
+        found = {
+            kind: [spec.name for spec, owner in registry.specs(kind) if owner is plugin] for kind in KINDS
+        }
+        return {kind: names for kind, names in found.items() if names}
+
+    return {
+        "api_version": API_VERSION,
+        "plugins": [
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "target": plugin.target,
+                "status": plugin.status,
+                "reason": plugin.problem,
+                "warnings": list(plugin.warnings),
+                "components": components(plugin),
+            }
+            for plugin in registry.plugins
+        ],
+        "conflicts": [
+            {
+                "kind": clash.kind,
+                "name": clash.name,
+                "plugins": [plugin.name for plugin in clash.plugins],
+                "names": list(clash.names),
+            }
+            for clash in registry.conflicts()
+        ],
+    }
 
 
 def description(registry: Registry, name: str, dataset: str, settings: Sequence[str]) -> str:
     """Everything about the component(s) of that name; of a method, its resolved recipe too."""
-    found = [(kind, *pair) for kind in KINDS for pair in registry.components.get(kind, {}).get(name, [])]
+    found = [(kind, *pair) for kind in KINDS for pair in registry.called(kind, name)]
     if not found:
         known = sorted({known for kind in KINDS for known in registry.components.get(kind, {})})
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

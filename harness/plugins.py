@@ -1,24 +1,28 @@
 """Find plugins, isolate the broken ones, look components up by name.
 
-Every plugin arrives by an entry point of the group ``harness.plugins``, the built-in ones too.
-Each is loaded in a try of its own, because one broken distribution must not take the host down.
+Every plugin arrives by an entry point of the group ``harness.plugins``, the built-in ones too, or by
+:mod:`harness.plugin_environment`. Each is loaded in a try of its own, because one broken distribution
+must not take the host down.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import sys
+import warnings
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pluggy
 
 from harness import hookspecs, specs
 from harness.errors import HarnessError
+from harness.names import NAME, qualified
+from harness.plugin_environment import DISABLE, ExtraPlugin, disabled, extra_plugins, traced
 
 GROUP = "harness.plugins"
 
@@ -39,17 +43,17 @@ KINDS: dict[str, tuple[str, type]] = {
 }
 
 
-# Names are written before a slash, into recipes, and as names of folders.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
 class _BadPlugin(Exception):
     """Why a plugin cannot be used; becomes its ``problem``."""
 
 
 @dataclass
 class Plugin:
-    """One entry point: where it came from, and what is wrong with it (``problem``), if anything."""
+    """One entry point: where it came from, and what is wrong with it (``problem``), if anything.
+
+    ``status`` tells one that the user left out from one that cannot be used; ``warnings`` are about
+    one that works.
+    """
 
     name: str
     distribution: str
@@ -57,10 +61,39 @@ class Plugin:
     target: str
     module: Any = None
     problem: str = ""
+    disabled: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Literal["ok", "disabled", "problem"]:
+        return "disabled" if self.disabled else "problem" if self.problem else "ok"
+
+    @property
+    def key(self) -> str:
+        """How plans and records name it."""
+        return f"{self.distribution}:{self.name}"
 
     @property
     def label(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
+
+
+class Conflict(NamedTuple):
+    """A name that several plugins declare; each can be had under its qualified name."""
+
+    kind: str
+    name: str
+    plugins: tuple[Plugin, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(qualified(plugin.name, self.name) for plugin in self.plugins))
+
+    @property
+    def way_out(self) -> str:
+        if len(self.names) < len(self.plugins):  # two plugins of one name, from two distributions
+            return "uninstall one of the two, or rename it in one of them"
+        return f"write {' or '.join(self.names)}, or leave one plugin out with {DISABLE}"
 
 
 @dataclass
@@ -70,6 +103,7 @@ class Registry:
     plugins: list[Plugin] = field(default_factory=list)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
     components: dict[str, dict[str, list[tuple[Any, Plugin]]]] = field(default_factory=dict)
+    failed_observers: set[str] = field(default_factory=set)
 
     def add(self, plugin: Plugin) -> None:
         """Register a loaded plugin; on any problem note it on the plugin and go on.
@@ -77,64 +111,111 @@ class Registry:
         A plugin counts whole or not at all: with one bad hook none of its components is known.
         """
         self.plugins.append(plugin)
+        if plugin.status != "ok":
+            return
         declared: dict[str, list[Any]] = {}
+        trial = _manager()
         try:
-            plugin.problem = plugin.problem or _problem_of(plugin.module)
-            if not plugin.problem:
-                declared = _declared(plugin.module)
+            _check_api(plugin.module)
+            _try(trial, plugin.module)
+            declared = _declared(trial, plugin.name)
+            self._register(plugin)
         except _BadPlugin as error:
             plugin.problem = str(error)
-        if plugin.problem:
             return
-        try:
-            self.manager.register(plugin.module, f"{plugin.distribution}:{plugin.name}")
-        except ValueError:
-            plugin.problem = f"{plugin.target} is registered already, by another entry point"
-            return
+        retired = tuple(_deprecations(trial, plugin))
+        for warning in retired:
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
+        idle = () if trial.get_hookcallers(plugin.module) else (f"plugin {plugin.label} implements no hook",)
+        plugin.warnings = retired + idle
         for kind, found in declared.items():
             for spec in found:
                 for name in dict.fromkeys((spec.name, *spec.aliases)):
                     self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
 
+    def _register(self, plugin: Plugin) -> None:
+        try:
+            _register(self.manager, plugin.module, plugin.key)
+        except ValueError:
+            raise _BadPlugin(f"{plugin.target} is registered already, under another name") from None
+
     def specs(self, kind: str) -> list[tuple[Any, Plugin]]:
-        """All components of a kind with their plugins, by name, each once (not per alias)."""
+        """All components of a kind with their plugins, by name, each once (not per alias); those whose
+        name is another's too under their qualified names."""
         found = self.components.get(kind, {})
-        return [pair for name in sorted(found) for pair in found[name] if pair[0].name == name]
+        return [
+            (self._named(kind, *pair), pair[1])
+            for name in sorted(found)
+            for pair in found[name]
+            if pair[0].name == name
+        ]
+
+    def called(self, kind: str, name: str) -> list[tuple[Any, Plugin]]:
+        """Every component of that name or alias, plain or qualified (``plugin:name``)."""
+        owner, colon, plain = name.rpartition(":")
+        found = self.components.get(kind, {}).get(plain, [])
+        return [pair for pair in found if not colon or pair[1].name == owner]
 
     def find(self, kind: str, name: str) -> tuple[Any, Plugin]:
-        """The component of that name or alias; unknown and ambiguous names are errors."""
-        found = self.components.get(kind, {}).get(name, [])
+        """The component of that name or alias, plain or qualified (``plugin:name``); unknown and ambiguous
+        names are errors.
+
+        The spec's name is what a plan keeps: the plain one, and the qualified one where another plugin
+        declares the plain one too. So a plan identifies its parts, and is the same wherever names do
+        not clash.
+        """
+        found = self.called(kind, name)
         if not found:
             raise self._unknown(kind, name)
         if len(found) > 1:
-            owners = " and ".join(plugin.label for _, plugin in found)
-            raise HarnessError(
-                f"{singular(kind)} '{name}' is declared twice, by {owners}",
-                "uninstall one of the two distributions, or rename it in one of them",
-            )
-        return found[0]
+            clash = Conflict(kind, name, tuple(plugin for _, plugin in found))
+            owners = " and ".join(plugin.label for plugin in clash.plugins)
+            raise HarnessError(f"{singular(kind)} '{name}' is declared twice, by {owners}", clash.way_out)
+        spec, plugin = found[0]
+        return self._named(kind, spec, plugin), plugin
+
+    def _named(self, kind: str, spec: Any, plugin: Plugin) -> Any:
+        """The spec under the shortest name that identifies it."""
+        clash = len(self.components[kind][spec.name]) > 1
+        return replace(spec, name=qualified(plugin.name, spec.name)) if clash else spec
 
     def _unknown(self, kind: str, name: str) -> HarnessError:
         known = sorted(self.components.get(kind, {}))
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
-        broken = [plugin for plugin in self.plugins if plugin.problem]
-        if broken:
-            hint += f" ({len(broken)} plugin(s) failed to load: see `harness plugins`)"
+        for status, happened in (("problem", "failed to load"), ("disabled", "are left out")):
+            count = sum(plugin.status == status for plugin in self.plugins)
+            if count:
+                hint += f" ({count} plugin(s) {happened}: see `harness plugins`)"
         return HarnessError(f"unknown {singular(kind)} '{name}'", hint)
 
-    def conflicts(self) -> list[str]:
-        """One line for each name that two plugins declare."""
+    def conflicts(self) -> list[Conflict]:
+        """The names that two plugins declare, by kind and name."""
         return [
-            f"{singular(kind)} '{name}' is declared by " + " and ".join(p.label for _, p in found)
+            Conflict(kind, name, tuple(plugin for _, plugin in found))
             for kind, names in sorted(self.components.items())
             for name, found in sorted(names.items())
             if len(found) > 1
         ]
 
     def emit(self, event: str, payload: dict) -> None:
-        """Tell every observer; see :func:`harness.hookspecs.harness_run_event`."""
-        self.manager.hook.harness_run_event(event=event, payload=payload)
+        """Tell every observer; see :func:`harness.hookspecs.harness_run_event`.
+
+        Each is called by itself, because one that fails must harm neither the run nor the others.
+        """
+        for hook in reversed(self.manager.hook.harness_run_event.get_hookimpls()):
+            if hook.plugin_name in self.failed_observers:
+                continue
+            given = {"event": event, "payload": dict(payload)}
+            try:
+                with traced(f"call harness_run_event({event!r}) of {hook.plugin_name}"):
+                    hook.function(*(given[name] for name in hook.argnames))
+            except Exception as error:  # a stranger's code: anything may come out of it
+                if event == "run_planned" and isinstance(error, HarnessError):
+                    raise
+                self.failed_observers.add(hook.plugin_name)
+                said = f"observer {hook.plugin_name} failed at '{event}' and is left out from now on"
+                print(f"{said}: {_in_one_line(error)}", file=sys.stderr, flush=True)
 
 
 def singular(kind: str) -> str:
@@ -144,12 +225,14 @@ def singular(kind: str) -> str:
 
 @cache
 def registry() -> Registry:
-    """The registry of this process, made on first use."""
-    return discover(entry_points(group=GROUP))
+    """The registry of this process, made on first use; a wrong name in the environment is an error."""
+    found = [*entry_points(group=GROUP), *extra_plugins()]
+    return discover(found, disabled(entry.name for entry in found))
 
 
-def discover(found: Iterable[EntryPoint]) -> Registry:
-    """Load the given entry points, each in isolation, in the order of their names."""
+def discover(found: Iterable[EntryPoint | ExtraPlugin], left_out: Collection[str] = ()) -> Registry:
+    """Load the given entry points, each in isolation, in the order of their names; those whose names
+    are ``left_out`` are listed and not loaded."""
     result = Registry()
     for entry in sorted(found, key=lambda entry: (entry.name, entry.value)):
         plugin = Plugin(
@@ -158,10 +241,14 @@ def discover(found: Iterable[EntryPoint]) -> Registry:
             entry.dist.version if entry.dist else "?",
             entry.value,
         )
-        try:
-            plugin.module = entry.load()
-        except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
-            plugin.problem = f"import failed: {_in_one_line(error)}"
+        if entry.name in left_out:
+            plugin.disabled, plugin.problem = True, f"left out by {DISABLE}"
+        else:
+            try:
+                with traced(f"load {entry.name} ({entry.value})"):
+                    plugin.module = entry.load()
+            except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
+                plugin.problem = f"import failed: {_in_one_line(error)}"
         result.add(plugin)
     return result
 
@@ -184,39 +271,57 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
-def _problem_of(module: Any) -> str:
-    """What is wrong with a plugin, tried on a manager of its own; empty when nothing is."""
+def _register(manager: pluggy.PluginManager, module: Any, name: str | None = None) -> None:
+    """Register without pluggy's own warnings, which do not say whose hook it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        manager.register(module, name)
+
+
+def _check_api(module: Any) -> None:
+    """A plugin says which versions of the hooks it was written for; ours has to be among them."""
     stated = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
     try:
         low, high = map(int, stated)
     except (TypeError, ValueError):
-        return f"HARNESS_API is {stated!r}, expected a pair such as (1, 1)"
+        raise _BadPlugin(f"HARNESS_API is {stated!r}, expected a pair such as (1, 1)") from None
     if not low <= hookspecs.API_VERSION <= high:
-        return f"written for hook API {low}..{high}, this harness has {hookspecs.API_VERSION}"
-    trial = _manager()
+        raise _BadPlugin(f"written for hook API {low}..{high}, this harness has {hookspecs.API_VERSION}")
+
+
+def _try(trial: pluggy.PluginManager, module: Any) -> None:
+    """Register a module on a manager of its own; :class:`_BadPlugin` where its hooks are not ours."""
     try:
-        trial.register(module)
+        _register(trial, module)
     except pluggy.PluginValidationError as error:
-        return " ".join(str(error).split())
+        raise _BadPlugin(" ".join(str(error).split())) from error
     known = [name for name in dir(hookspecs) if name.startswith("harness_")]
     callers = trial.get_hookcallers(module) or []
     for caller in callers:
         if not caller.has_spec():
             near = difflib.get_close_matches(caller.name, known, n=1)
-            return f"unknown hook '{caller.name}'" + (f", did you mean {near[0]}?" if near else "")
+            raise _BadPlugin(f"unknown hook '{caller.name}'" + (f", did you mean {near[0]}?" if near else ""))
     unmarked = {name for name in known if callable(getattr(module, name, None))}
     unmarked -= {caller.name for caller in callers}
-    return f"{min(unmarked)}() is not marked with @harness.hookimpl" if unmarked else ""
+    if unmarked:
+        raise _BadPlugin(f"{min(unmarked)}() is not marked with @harness.hookimpl")
 
 
-def _declared(module: Any) -> dict[str, list[Any]]:
+def _deprecations(trial: pluggy.PluginManager, plugin: Plugin) -> Iterable[str]:
+    """A line for each retired hook of a plugin; the hook's own warning says what to do instead."""
+    for caller in trial.get_hookcallers(plugin.module) or []:
+        if caller.spec.warn_on_impl:
+            yield f"plugin {plugin.label} implements {caller.name}: {caller.spec.warn_on_impl}"
+
+
+def _declared(trial: pluggy.PluginManager, name: str) -> dict[str, list[Any]]:
     """What a plugin declares, by kind; :class:`_BadPlugin` where a hook fails or answers wrongly."""
-    trial, declared = _manager(), {}
-    trial.register(module)
+    declared: dict[str, list[Any]] = {}
     for kind, (hook, spec_class) in KINDS.items():
         for implementation in getattr(trial.hook, hook).get_hookimpls():
             try:
-                found = list(implementation.function())
+                with traced(f"call {hook} of {name}"):
+                    found = list(implementation.function())
             except Exception as error:  # a stranger's code: anything may come out of it
                 raise _BadPlugin(f"{hook}() failed: {_in_one_line(error)}") from error
             for spec in found:
@@ -224,7 +329,7 @@ def _declared(module: Any) -> dict[str, list[Any]]:
                     raise _BadPlugin(
                         f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
                     )
-                if not _NAME.fullmatch(spec.name):
+                if not NAME.fullmatch(spec.name):
                     raise _BadPlugin(
                         f"{hook}() names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
                     )

@@ -12,8 +12,11 @@ from harness.cli.data import data
 from harness.cli.export import export
 from harness.cli.imports import import_scores
 from harness.cli.new import new
+from harness.cli.probe import probe
 from harness.cli.prove import prove
+from harness.cli.report import report
 from harness.cli.runs import ablate, evaluate, run
+from harness.cli.schema import schema
 from harness.cli.search import search
 from harness.cli.shared import Group
 from harness.cli.tables import curves, describe, leaderboard, list_, plugins
@@ -34,6 +37,7 @@ for command in (
     ablate,
     prove,
     evaluate,
+    probe,
     export,
     search,
     data,
@@ -43,10 +47,12 @@ for command in (
     describe,
     plugins,
     new,
+    schema,
     import_scores,
     leaderboard,
     compare,
     audit,
     curves,
+    report,
 ):
     main.add_command(command)

@@ -21,7 +21,9 @@ from harness.errors import HarnessError
     help="Where records and tables are.",
 )
 @click.option(
-    "--full", is_flag=True, help="Also hold the published rows against those of the installed plugins."
+    "--full",
+    is_flag=True,
+    help="Also draw bootstrap intervals again, and hold the published rows against the installed plugins'.",
 )
 def audit(leaderboards: Path, full: bool) -> None:
     """Compute every figure of every record again from its counts, and check digests and tables.

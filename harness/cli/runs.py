@@ -6,12 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import PLACES, RECIPE, options_of
-
-_SCORING = options_of(
-    click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores."),
-    click.option("--allow-missing", type=click.Choice(["worst", "drop"]), help="What becomes of test clips that cannot be read: the worst rank (default), or out of the test, which puts the row into a table of its own."),
-)  # fmt: skip
+from harness.cli.shared import PLACES, RECIPE, SCORING
 
 _MICRO_BATCH = click.option(
     "--micro-batch",
@@ -31,7 +26,7 @@ _MICRO_BATCH = click.option(
     help="What to train and score on; see `harness list datasets`.",
 )
 @RECIPE
-@_SCORING
+@SCORING
 @PLACES
 @click.option(
     "--init-from",
@@ -68,9 +63,24 @@ _MICRO_BATCH = click.option(
     metavar="N",
     help="Run with so many seeds, from --seed on, and show the mean. Of several, one with a record in its run folder is not run again.",
 )
+@click.option(
+    "--probes",
+    is_flag=True,
+    help="Also score it with frames shuffled, reversed, and the middle one alone, as `harness probe`.",
+)
 @click.option("--dry-run", is_flag=True, help="Show plan, work and cost; train nothing.")
 def run(
-    leaderboards, runs, workers, as_json, resume, checkpoint_every, micro_batch, seeds, dry_run, **asked
+    leaderboards,
+    runs,
+    workers,
+    as_json,
+    resume,
+    checkpoint_every,
+    micro_batch,
+    seeds,
+    probes,
+    dry_run,
+    **asked,
 ) -> None:
     """Train a method, score it, record it, refresh the leaderboard."""
     from dataclasses import replace
@@ -95,7 +105,7 @@ def run(
 
     where = engine.Places(runs, leaderboards)
     how = {"workers": workers, "resume": resume, "checkpoint_every": checkpoint_every}
-    how["micro_batch"] = micro_batch or 0
+    how |= {"micro_batch": micro_batch or 0, "probes": probes}
     if seeds == 1:
         _show(engine.run(plan, registry(), where, **how), as_json)
         return
@@ -114,7 +124,7 @@ def run(
 @click.argument("name", metavar="ABLATION")
 @click.option("--dataset", required=True, metavar="NAME", help="What to train and score on.")
 @RECIPE
-@_SCORING
+@SCORING
 @PLACES
 @_MICRO_BATCH
 @click.option(
@@ -162,7 +172,7 @@ def ablate(leaderboards, runs, workers, as_json, name, micro_batch, seeds, **ask
     help="The method of a checkpoint FILE (a run folder knows its own).",
 )
 @RECIPE
-@_SCORING
+@SCORING
 @PLACES
 def evaluate(checkpoint, leaderboards, runs, workers, as_json, method, **asked) -> None:
     """Score an existing checkpoint; it gets a record of its own."""
@@ -191,6 +201,7 @@ def _show_all(method: str, made, as_json: bool) -> None:
         click.echo("".join(dumps(one.record) for one in made), nl=False)
     else:
         click.echo(ablation.summary([ablation.cell_of(method, made)]))
+        _show_probes([one.record for one in made])
 
 
 def _show(record, as_json: bool) -> None:
@@ -198,3 +209,13 @@ def _show(record, as_json: bool) -> None:
     from harness.results.record import dumps
 
     click.echo(dumps(record) if as_json else table.summary(record), nl=not as_json)
+    if not as_json:
+        _show_probes([record])
+
+
+def _show_probes(records) -> None:
+    """The table of the probes, where all of the records have them."""
+    from harness.results.probes import probe_table
+
+    if all(record.probes for record in records):
+        click.echo(f"\n{probe_table(records)}")

@@ -34,6 +34,9 @@ def options_of(*options):
 #: A folder that need not exist yet; a file in its place is refused before any work.
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
+#: A file that a page is written to.
+PAGE = click.Path(dir_okay=False, path_type=Path)
+
 PLACES = options_of(
     click.option("--leaderboards", type=FOLDER, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
     click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, metavar="DIR", help="Where run folders (plan, log, checkpoint) go."),
@@ -57,4 +60,10 @@ RECIPE = options_of(
     click.option("--task", default="retrieval", show_default=True, metavar="NAME", help="What to score."),
     click.option("--cache/--no-cache", "use_cache", default=True, show_default=True, help="Keep decoded frames on disk."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
+)  # fmt: skip
+
+#: How test scores are counted.
+SCORING = options_of(
+    click.option("--post", "postprocess", default="", metavar="NAME", help="Post-processing of test scores."),
+    click.option("--allow-missing", type=click.Choice(["worst", "drop"]), help="What becomes of test clips that cannot be read: the worst rank (default), or out of the test, which puts the row into a table of its own."),
 )  # fmt: skip

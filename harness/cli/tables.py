@@ -34,12 +34,21 @@ def describe(name: str, dataset: str, settings: tuple[str, ...]) -> None:
 
 
 @click.command()
-def plugins() -> None:
-    """The installed plugins, and what is wrong with those that do not load."""
-    from harness.listing import plugin_listing
-    from harness.plugins import registry
+@click.option("--json", "as_json", is_flag=True, help="Print all of it, with the components, as JSON.")
+def plugins(as_json: bool) -> None:
+    """The installed plugins, and what is wrong with those that do not load.
 
-    click.echo(plugin_listing(registry()))
+    \b
+    HARNESS_PLUGINS=PATH:MODULE   loads more: .py files, package folders, modules
+    HARNESS_DISABLE_PLUGINS=NAME  leaves plugins out
+    HARNESS_TRACE_PLUGINS=1       shows on standard error what is loaded and called, with times
+    """
+    from harness.listing import plugin_listing, plugin_table
+    from harness.plugins import registry
+    from harness.results.digest import readable_json
+
+    found = registry()
+    click.echo(readable_json(plugin_table(found)) if as_json else plugin_listing(found), nl=not as_json)
 
 
 @click.command()
@@ -54,7 +63,16 @@ def plugins() -> None:
 @click.option(
     "--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records."
 )
-def leaderboard(leaderboards: Path, check: bool) -> None:
+@click.option(
+    "--html",
+    type=FOLDER,
+    is_flag=False,
+    flag_value="site",
+    default=None,
+    metavar="[DIR]",
+    help="Also write the tables as web pages that sort by a click, into DIR, or else into site.",
+)
+def leaderboard(leaderboards: Path, check: bool, html: Path | None) -> None:
     """Copy the published results of the installed plugins, and regenerate all tables."""
     from harness.plugins import registry
     from harness.results import leaderboard as tables
@@ -64,6 +82,8 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
         raise HarnessError(
             f"no leaderboards in {leaderboards}", "pass --leaderboards DIR, or run a method first"
         )
+    if check and html is not None:
+        raise HarnessError("--check changes nothing and --html writes pages", "give one of them")
     if check:
         problems = tables.check(leaderboards)
         for problem in problems:
@@ -74,6 +94,12 @@ def leaderboard(leaderboards: Path, check: bool) -> None:
         return
     for path in [*published.export(registry(), leaderboards), *tables.write_all(leaderboards)]:
         click.echo(f"wrote {path}")
+    if html is not None:
+        from harness.report.site import write_site
+
+        pages = {path.name: text for path, text in tables.regenerate(leaderboards).items()}
+        written = write_site(html, pages)
+        click.echo(f"wrote {len(written)} pages; open {html / 'index.html'}")
 
 
 @click.command()

@@ -24,7 +24,7 @@ KINDS = ("uniform", "strided", "fps", "reference_fps", "middle")
 
 #: Which of too many sampled frames stay, and in which order frames are given to a model.
 SLICES = ("even", "head", "tail")
-ORDERS = ("forward", "reversed", "shuffled")
+ORDERS = ("forward", "reversed", "shuffled", "middle")
 
 #: Presentation times are rounded to stream ticks, so a frame may be this late for its own tick.
 _TICK_SLACK_S = 1e-6
@@ -120,8 +120,14 @@ def kept(available: int, max_frames: int, part: str = "even") -> np.ndarray:
 
 def in_order(count: int, order: str, rng: np.random.Generator | None = None) -> np.ndarray:
     """The places int64 ``[count]`` of ``count`` frames in ``forward``, ``reversed`` or ``shuffled``
-    order; ``rng`` shuffles."""
+    order; ``rng`` shuffles. ``middle``: the middle one in every place, a clip that stands still.
+
+    A still keeps the number of frames, so it is a legal clip for every temporal module, and all of them
+    get the same one.
+    """
     assert order in ORDERS
+    if order == "middle":
+        return middle(count).repeat(count)
     if order == "shuffled":
         assert rng is not None, "a shuffle has to be repeatable"
         return rng.permutation(count)

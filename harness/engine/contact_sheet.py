@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from harness.data.sampling import Sampling
-from harness.data.video import DamagedClip, read_frames
+from harness.data import Clip
+from harness.data.strip import strip_of
 from harness.engine.search import Findings, Hit, Ranking, on_one_line
 from harness.errors import HarnessError
 from harness.results.record import write_atomically
@@ -58,7 +56,10 @@ def write_contact_sheet(path: Path, findings: Findings) -> None:
             "end its name with .png, or ask for fewer hits with --top",
         )
     files = {hit.file for ranking in findings.rankings for hit in ranking.hits}
-    strips = {file: strip_of(findings.folder / file) for file in sorted(files)}
+    strips = {
+        file: strip_of(Clip(file, findings.folder / file), FRAMES, FRAME_WIDTH, FRAME_HEIGHT)
+        for file in sorted(files)
+    }
     sheet = Image.new("RGB", (max(MIN_WIDTH, *map(_width, strips.values())), height), _PAPER)
     pen, top = ImageDraw.Draw(sheet), GAP
     for ranking in findings.rankings:
@@ -89,24 +90,6 @@ def _width(strip: Sequence[Image]) -> int:
 
 def _caption(hit: Hit) -> str:
     return f"{hit.rank} · {hit.score:.4f} · {hit.length_s:.1f} s · {on_one_line(hit.file)}"
-
-
-def strip_of(path: Path) -> Sequence[Image]:
-    """Frames of a video, read afresh: those that the model saw may be very small.
-
-    None where only the model's own frames are sound.
-    """
-    try:
-        return read_frames(path, Sampling(frames=FRAMES, short="fewer").choose, convert=_fitted).frames
-    except DamagedClip:
-        return []
-
-
-def _fitted(picture: np.ndarray) -> Image:
-    """A frame ``[H, W, 3]``, made as large as its box allows."""
-    from PIL import Image, ImageOps
-
-    return ImageOps.contain(Image.fromarray(picture), (FRAME_WIDTH, FRAME_HEIGHT))
 
 
 def _write(pen: ImageDraw, width: int, top: int, text: str, colour: str) -> None:

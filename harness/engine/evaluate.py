@@ -27,11 +27,11 @@ def evaluate_checkpoint(
     finished = find_finished(given, method, registry)
     trained_on = finished.trained_on
     request = Request(method=finished.method, **asked)
-    plan = _plan_like(trained_on, request, registry) if trained_on else build_plan(request, registry)[0]
+    plan = plan_like(trained_on, request, registry) if trained_on else build_plan(request, registry)[0]
     return engine.evaluate(plan, registry, where, finished.file, workers=workers, trained_on=trained_on)
 
 
-def _plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> RunPlan:
+def plan_like(trained_on: RunPlan, request: Request, registry: Registry) -> RunPlan:
     """The plan of an evaluation: the data set's side of the request, the run's own model and seed."""
     refuse_backbone(request)
     plan, _ = build_plan(replace(request, seed=trained_on.seed), registry)

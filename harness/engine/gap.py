@@ -159,7 +159,7 @@ def open_sources(names: Sequence[str], roots: Sequence[str], registry: Registry)
 
 def _dataset_of(name: str, registry: Registry) -> str:
     """The name of the data set that is called so, perhaps by an alias; empty where there is none."""
-    if name not in registry.components.get("datasets", {}):
+    if not registry.called("datasets", name):
         return ""
     spec, _ = registry.find("datasets", name)
     return spec.name

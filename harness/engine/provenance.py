@@ -16,6 +16,7 @@ from harness.plan.recipe import describe_component
 from harness.plugins import Registry
 from harness.results.digest import recipe_digest
 from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount
+from harness.results.resampling import resampled
 
 
 def make_record(
@@ -51,6 +52,8 @@ def make_record(
         queries=outcome.queries,
         evidence=outcome.evidence,
         examples=outcome.examples,
+        probes=outcome.probes,
+        resampling=resampled(outcome.queries, "average") if outcome.queries else None,
         missing=Missing(
             train=_clips(training.unusable if training else {}),
             test=_clips(outcome.missing),

@@ -18,6 +18,7 @@ from harness.data.dataset import DataReport
 from harness.engine import checkpoint
 from harness.engine.execute import check_workers, execute, here
 from harness.engine.loading import open_dataset, open_source
+from harness.engine.probing import refuse_order
 from harness.engine.progress import meters, say
 from harness.engine.provenance import make_record
 from harness.engine.shown import (
@@ -38,6 +39,9 @@ from harness.results.digest import digest, sha256_file
 from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
 
 PLAN, RECORD = "plan.json", "record.json"
+
+#: The folder of an evaluation, among those of the runs.
+EVALUATION = "evaluate-{plan}"
 
 #: Fields of a record that only training knows.
 _TRAINING_FACTS = ("train", "selected_epoch", "batch_size", "world_size", "train_seconds", "gpu_hours")
@@ -60,13 +64,17 @@ def run(
     resume: bool = False,
     checkpoint_every: int = 0,
     micro_batch: int = 0,
+    probes: bool = False,
 ) -> ResultRecord:
     """Train and evaluate a plan; returns the record that was written.
 
     A second run of the same plan and seed starts afresh in the same folder; with ``resume`` it
-    goes on from that folder's checkpoint.
+    goes on from that folder's checkpoint. ``probes``: also score it on frames out of order.
     """
     check_workers(workers)
+    if probes:
+        refuse_order(plan)
+    registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     plan = prepared_plan(plan, dataset, registry)
     check_run(plan, dataset, registry)
@@ -76,13 +84,13 @@ def run(
     weights = pretrained_weights(plan.pretraining, registry)
     with run_folder(plan, where.runs, resume) as folder:
         write_clips(folder, plan, dataset, registry)
-        registry.emit("run_started", {"folder": str(folder), "method": plan.method, "dataset": plan.dataset})
         job = Job(
             plan=plan,
             folder=str(folder),
             weights=str(weights or ""),
             checkpoint_every=checkpoint_every,
             micro_batch=micro_batch,
+            probes=probes,
             decode_threads=decode_threads(workers),
         )
         outcome = execute(job, workers)
@@ -95,12 +103,14 @@ def evaluate(
 ) -> ResultRecord:
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     check_workers(workers)
+    registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     if trained_on:
         refuse_leak_of(model.parent, trained_on, plan, dataset, registry)
     check_splits(plan, dataset, [plan.protocol.test])
     earlier = load(model.parent / RECORD) if trained_on and (model.parent / RECORD).exists() else None
-    with fresh_folder(where.runs.resolve() / f"evaluate-{plan.name}") as folder:
+    with fresh_folder(where.runs.resolve() / EVALUATION.format(plan=plan.name)) as folder:
+        write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
         job = Job(
             plan=plan,
             folder=str(folder),
@@ -229,7 +239,7 @@ def refuse_resume(plan: RunPlan, runs: Path) -> None:
 def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Iterator[Path]:
     """The run's folder with its plan, emptied unless the run is resumed."""
     folder = runs.resolve() / plan.name
-    with _locked(folder) if resume else fresh_folder(folder):
+    with locked(folder) if resume else fresh_folder(folder):
         write_atomically(folder / PLAN, plan.to_json().decode() + "\n")
         yield folder
 
@@ -243,7 +253,7 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
     """
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        with _locked(folder), _emptied(folder):
+        with locked(folder), _emptied(folder):
             yield folder
     finally:
         if not folder.exists():
@@ -275,7 +285,7 @@ def _emptied(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Nobody else works in the folder meanwhile; a lock ends with its process, however that ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_name(f".{folder.name}.lock")
@@ -309,10 +319,9 @@ def _with_training_of(earlier: ResultRecord | None, record: ResultRecord) -> Res
 def _keep(
     plan: RunPlan, record: ResultRecord, folder: Path, where: Places, registry: Registry
 ) -> ResultRecord:
-    registry.emit("evaluated", {"folder": str(folder), "t2v": record.metrics.t2v, "v2t": record.metrics.v2t})
     write_atomically(folder / RECORD, dumps(record))
     path = write(record, record_path(where.leaderboards, record))
     leaderboard.write_all(where.leaderboards)
-    registry.emit("record_written", {"path": str(path)})
+    registry.emit("record_written", {"folder": str(folder), "path": str(path)})
     say(f"record: {path}")
     return record

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.engine import run as engine
+from harness.engine.probe import probe_run
 from harness.engine.progress import say
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
@@ -30,10 +31,12 @@ def run_each(
     micro_batch: int = 0,
     checkpoint_every: int = 0,
     resume: bool = False,
+    probes: bool = False,
 ) -> dict[str, Made]:
     """Train and score every plan whose record is not in its run folder yet; the results by the plans' names.
 
     With ``resume`` a run that was interrupted goes on from its folder, and one that never began starts.
+    With ``probes`` each is probed too, those that were made before unless that has been done.
     """
     made = {}
     for number, (name, plan) in enumerate(plans.items(), start=1):
@@ -48,7 +51,10 @@ def run_each(
             resume=resume and (folder / engine.PLAN).exists(),
             checkpoint_every=checkpoint_every,
             micro_batch=micro_batch,
+            probes=probes,
         )
+        if probes and not record.probes:
+            record = probe_run(folder, {}, registry, where, workers)
         made[name] = Made(record, known is not None)
     return made
 

@@ -19,6 +19,7 @@ from harness.models.assembly import VideoTextModel, make
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
 from harness.results.record import Example, Metrics, Protocol, Queries
+from harness.results.retrieved import Retrieved
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class TaskResult:
     """What goes into the record: figures, the counts behind them, and what was missing.
 
     ``score`` is the one figure by which an epoch is selected; higher is better. A task without ranks has
-    no ``queries``, but columns of ``evidence`` that its figures follow from, and ``examples`` to look at.
+    no ``queries``, but columns of ``evidence`` that its figures follow from, and ``examples`` to look at. What was
+    ``retrieved`` stays in the run folder.
     """
 
     metrics: Metrics
@@ -94,6 +96,7 @@ class TaskResult:
     evidence: dict[str, str] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
+    retrieved: Retrieved | None = None
 
 
 class Task(ABC):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from harness.engine.loading import (
     open_dataset,
     open_source,
 )
+from harness.engine.probing import probe
 from harness.engine.progress import say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
@@ -36,7 +37,16 @@ from harness.models.assembly import VideoTextModel, make, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.digest import sha256_file
-from harness.results.record import Example, Metrics, Protocol, Queries, write_atomically
+from harness.results.record import (
+    Example,
+    Metrics,
+    Probe,
+    ProbeName,
+    Protocol,
+    Queries,
+    write_atomically,
+)
+from harness.results.retrieved import RETRIEVED, dumps
 
 TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 
@@ -44,7 +54,8 @@ TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent. ``weights`` are pre-trained backbone weights, ``model`` a finished
     model to evaluate instead of training; ``pretraining`` says where its backbone came from if the
-    plan cannot know; ``evaluate`` is False for a pre-training run."""
+    plan cannot know; ``evaluate`` is False for a pre-training run; with ``probes`` the model is scored on
+    frames out of order too."""
 
     plan: RunPlan
     folder: str
@@ -52,6 +63,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     pretraining: str = ""
     evaluate: bool = True
+    probes: bool = False
     checkpoint_every: int = 0
     micro_batch: int = 0
     decode_threads: int = 2
@@ -90,6 +102,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     world_size: int
     device: str
     foreign: bool  # a finished model from somewhere else
+    probes: dict[ProbeName, Probe] = {}
 
 
 def work(job: Job, workers: Workers) -> Outcome | None:
@@ -112,10 +125,15 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         training = _train(job, workers, components, model, dataset, batches, evaluation)
     if not job.evaluate:
         return None
-    result = _task(plan, components).evaluate(evaluation)
+    task = _task(plan, components)
+    result = task.evaluate(evaluation)
     peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
+    probes = probe(task, evaluation, result, job.decode_threads) if job.probes else {}
     if result is None:
         return None
+    if result.retrieved is not None:  # large beside a record, so it is not sent
+        write_atomically(Path(job.folder) / RETRIEVED, dumps(result.retrieved))
+    _tell(job, components, "evaluated", plan=plan, metrics=result.metrics)
     return Outcome(
         metrics=result.metrics,
         queries=result.queries,
@@ -132,6 +150,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         world_size=workers.world,
         device=_device_name(workers.device),
         foreign=bool(job.model),
+        probes=probes,
     )
 
 
@@ -167,6 +186,7 @@ def _train(
         if workers.first:
             batch = effective_batch(stage, len(found[name].samples), workers.world)
             _announce(plan, name, which[0], found[name].samples, found[name].unusable, batch)
+    log = _Log(job, components)
     trainer = Trainer(
         model=model,
         recipe=plan.recipe,
@@ -179,8 +199,8 @@ def _train(
         seed=plan.seed,
         folder=folder,
         checkpoint_every=job.checkpoint_every,
-        on_start=lambda steps: _cut_log(folder, steps),
-        on_step=_step_log(folder, components) if workers.first else lambda event: None,
+        on_start=log.start,
+        on_step=log.step,
         judge=_judge(evaluation, components) if job.evaluate else None,
     )
     progress = trainer.run()
@@ -250,28 +270,38 @@ def _announce(
         say(f"skipping {len(unusable)} training clips: {shown}{', ...' if len(unusable) > 3 else ''}")
 
 
-def _step_log(folder: Path, components: Registry) -> Callable[[dict[str, Any]], None]:
-    """Append every step to the log, a line each, and tell the observers."""
+@dataclass
+class _Log:
+    """The log of a training, a line for each step, and what observers hear of it; the first worker's."""
 
-    def log(event: dict[str, Any]) -> None:
-        with (folder / LOG).open("ab") as file:
+    job: Job
+    components: Registry
+    steps: int = 0
+
+    def start(self, steps: int) -> None:
+        """Drop what the log says of steps after the checkpoint: they are done, and logged, again."""
+        log, plan, self.steps = Path(self.job.folder) / LOG, self.job.plan, steps
+        if log.exists():
+            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_atomically(log, "".join(lines[:steps]))
+        _tell(self.job, self.components, "run_started", plan=plan, seed=plan.seed, steps=steps)
+
+    def step(self, event: dict[str, Any]) -> None:
+        with (Path(self.job.folder) / LOG).open("ab") as file:
             file.write(msgspec.json.encode(event) + b"\n")
-        components.emit("step", event)
+        self.steps += 1
+        _tell(self.job, self.components, "step", steps=self.steps, **event)
 
-    return log
 
-
-def _cut_log(folder: Path, steps: int) -> None:
-    """Drop what the log says of steps after the checkpoint: they are done, and logged, again."""
-    log = folder / LOG
-    if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_atomically(log, "".join(lines[:steps]))
+def _tell(job: Job, components: Registry, event: str, **payload: Any) -> None:
+    """Tell the observers; a pre-training run, which is not evaluated, is none that they asked for."""
+    if job.evaluate:
+        components.emit(event, {"folder": job.folder, **msgspec.json.decode(msgspec.json.encode(payload))})
 
 
 def _check_versions(plan: RunPlan, components: Registry) -> None:
     """A worker on another machine has to have the plugins that the plan was made with."""
-    here = {f"{p.distribution}:{p.name}": p.version for p in components.plugins if not p.problem}
+    here = {p.key: p.version for p in components.plugins if p.status == "ok"}
     for name, version in plan.versions.items():
         if name != "harness" and here.get(name) != version:
             raise HarnessError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.names import plain
 from harness.plan import yaml_io
 from harness.plan.recipe import Layers
 from harness.specs import MethodSpec
@@ -27,4 +28,6 @@ def _read(method: MethodSpec, name: str, dataset: str) -> tuple[dict[str, Any], 
     if name not in method.ablations:
         known = ", ".join(name for name in method.ablations if "/" not in name) or "none"
         raise HarnessError(f"method '{method.name}' has no ablation '{name}'", f"known: {known}")
-    return yaml_io.read(*yaml_io.locate(method.ablations.get(f"{dataset}/{name}", method.ablations[name])))
+    return yaml_io.read(
+        *yaml_io.locate(method.ablations.get(f"{plain(dataset)}/{name}", method.ablations[name]))
+    )

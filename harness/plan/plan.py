@@ -15,6 +15,7 @@ import msgspec
 
 from harness import __version__, places
 from harness.errors import HarnessError
+from harness.names import in_path, plain
 from harness.plan import recipe as recipes
 from harness.plan.ablation import lay_cell
 from harness.plan.recipe import Layers
@@ -118,7 +119,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The run folder's name."""
-        return f"{self.method}-{self.dataset}-{self.digest[:12]}-s{self.seed}"
+        return in_path(f"{self.method}-{self.dataset}-{self.digest[:12]}-s{self.seed}")
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2)
@@ -188,9 +189,10 @@ def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None, task: str = "")
     recipes.read_layer(layers, method.recipe)
     if dataset and dataset.recipe:
         recipes.read_layer(layers, dataset.recipe)
-    if dataset and dataset.name in method.recipes:
-        recipes.read_layer(layers, method.recipes[dataset.name])
-    own = method.tasks.get(f"{dataset.name}/{task}" if dataset else "", method.tasks.get(task))
+    if dataset and plain(dataset.name) in method.recipes:
+        recipes.read_layer(layers, method.recipes[plain(dataset.name)])
+    task = plain(task)
+    own = method.tasks.get(f"{plain(dataset.name)}/{task}" if dataset else "", method.tasks.get(task))
     if own:
         recipes.read_layer(layers, own)
     return layers
@@ -207,7 +209,7 @@ def own_recipe_digest(method: MethodSpec, dataset: DatasetSpec, task: str) -> st
 def lay_variants(layers: Layers, given: Iterable[str], method: MethodSpec, dataset: str) -> None:
     """Recipes in their order: files, or variants of the method by name, those of the data set first."""
     for name in given:
-        known = method.variants.get(f"{dataset}/{name}", method.variants.get(name, name))
+        known = method.variants.get(f"{plain(dataset)}/{name}", method.variants.get(name, name))
         recipes.read_layer(layers, known, variants=method.variants)
 
 
@@ -347,7 +349,7 @@ def _roots_by_name(
     roots: dict[str, str] = {}
     for root in given:
         name, equals, folder = root.partition("=")
-        if not equals or name not in registry.components.get("datasets", {}):
+        if not equals or not registry.called("datasets", name):
             roots[dataset.name] = root
             continue
         spec, _ = registry.find("datasets", name)
@@ -394,7 +396,7 @@ def protocol_of(dataset: DatasetSpec, recipe: Recipe, task: str, registry: Regis
 def protocol_for(dataset: DatasetSpec, task: str, wanted: str, registry: Registry) -> ProtocolSpec:
     """The protocol of that name, or where ``wanted`` is empty the task's default on that data set; one for
     another task is an error."""
-    task = registry.find("tasks", task)[0].protocols or task
+    task = registry.find("tasks", task)[0].protocols or plain(task)
     chosen = find_protocol(dataset, wanted) if wanted else dataset.protocol_for(task)
     if chosen is None:
         able = [spec.name for spec, _ in registry.specs("datasets") if spec.protocol_for(task)]
@@ -425,14 +427,14 @@ def data_root_of(dataset: DatasetSpec, given: str | None) -> Path:
     """Where a data set lies; a generated one in the cache folder unless a place is given."""
     if dataset.generated:
         base = Path(given) if given else places.cache_root() / "data"
-        return base / dataset.name
-    return places.data_root(dataset.name, given)
+        return base / in_path(dataset.name)
+    return places.data_root(plain(dataset.name), given)
 
 
 def versions_of(method: str, recipe: Recipe, dataset: str, task: str, registry: Registry) -> dict[str, str]:
     names = [
         # A pre-training plan is called after its backbone and belongs to no method.
-        *([("methods", method)] if method in registry.components.get("methods", {}) else []),
+        *([("methods", method)] if registry.called("methods", method) else []),
         ("datasets", dataset),
         ("tasks", task),
         ("backbones", recipe.model.backbone["name"]),
@@ -444,5 +446,5 @@ def versions_of(method: str, recipe: Recipe, dataset: str, task: str, registry: 
         *(("datasets", stage.source.dataset) for stage in recipe.stages.values() if stage.source),
     ]
     used = {plugin.label: plugin for plugin in (registry.find(kind, name)[1] for kind, name in names)}
-    versions = {f"{p.distribution}:{p.name}": p.version for p in used.values()}
+    versions = {p.key: p.version for p in used.values()}
     return {"harness": __version__, **dict(sorted(versions.items()))}

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import HarnessError
+from harness.names import plain
 from harness.plan import yaml_io
 from harness.plan.schema import Data, Evaluation, Recipe, Stage
 from harness.plugins import Registry, singular
@@ -301,8 +302,12 @@ def _at(kind: Any, parts: Sequence[str]) -> Any:
 
 
 def _other_component(old: Mapping, new: Mapping) -> bool:
-    """Whether ``new`` names another component, whose options have nothing to do with the old's."""
-    return "name" in old and "name" in new and old["name"] != new["name"]
+    """Whether ``new`` names another component, whose options have nothing to do with the old's. A plugin's
+    name before it says more exactly which one is meant, where a recipe has the plain name."""
+    if "name" not in old or "name" not in new or old["name"] == new["name"]:
+        return False
+    names = [str(old["name"]), str(new["name"])]
+    return all(":" in name for name in names) or plain(names[0]) != plain(names[1])
 
 
 def _copy(value: Any) -> Any:

@@ -27,8 +27,8 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Model(_Section):
     """What is built."""
 
-    backbone: Component
-    temporal: Component
+    backbone: Component  # the image-text tower
+    temporal: Component  # how the tower is run over a clip, and what is compared
 
 
 class Data(_Section):
@@ -39,15 +39,16 @@ class Data(_Section):
     val_split: str = ""  # the protocol's where empty, if it has one
     options: dict[str, Any] = {}  # the data set's own options
     frames: Positive = 12  # per clip, at most
-    sampling: Literal["uniform", "strided", "fps", "reference_fps"] = "uniform"
+    sampling: Literal["uniform", "strided", "fps", "reference_fps"] = "uniform"  # which frames
     stride: Positive = 1  # frames from one to the next, for sampling: strided
     fps: Annotated[float, Meta(gt=0)] = 1.0  # frames per second, for sampling: fps and reference_fps
     slice: Literal["even", "head", "tail"] = "even"  # which stay where fps gives more than ``frames``
-    frame_order: Literal["forward", "reversed", "shuffled"] = "forward"  # in which a model gets them
+    # In which a model gets them; middle: the middle one in the place of each.
+    frame_order: Literal["forward", "reversed", "shuffled", "middle"] = "forward"
     # Draw the training frames anew in each epoch, out of ``candidates`` evenly spaced ones, which are
     # cached; with sampling: strided out of the whole clip, which is decoded again each time.
     jitter: bool = False
-    candidates: Positive = 24
+    candidates: Positive = 24  # frames that jitter draws from
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
     resize: Literal["pillow", "tensor", "tensor_antialias"] = "pillow"  # whose arithmetic makes it smaller
     storage: Literal["npy", "jpeg"] = "npy"  # how frames are kept; jpeg is smaller and changes pixels
@@ -66,13 +67,13 @@ class Group(_Section):
 
     match: tuple[str, ...]  # shell patterns on parameter names
     lr: NotNegativeFloat | None = None  # the stage's where None
-    weight_decay: NotNegativeFloat | None = None
+    weight_decay: NotNegativeFloat | None = None  # likewise
 
 
 class Source(_Section):
     """Another data set that a stage trains on, in place of the run's own."""
 
-    dataset: str
+    dataset: str  # its name
     split: str = ""  # the training split of its default protocol where empty
     options: dict[str, Any] = {}  # that data set's own options
 
@@ -81,20 +82,20 @@ class Stage(_Section):
     """One stage of training. ``train`` in a recipe holds what all stages share."""
 
     source: Source | None = None  # the run's own data set where None
-    epochs: Positive = 5
+    epochs: Positive = 5  # passes over the training samples
     batch_size: Positive = 128  # global, over all workers
-    lr: NotNegativeFloat = 1e-5
-    weight_decay: NotNegativeFloat = 0.05
+    lr: NotNegativeFloat = 1e-5  # of an update, at the schedule's peak
+    weight_decay: NotNegativeFloat = 0.05  # of an update, times the learning rate
     no_decay: tuple[str, ...] = ()  # name patterns without decay, beside the rule below
     decay_vectors: bool = False  # whether biases, norms and other 1-d parameters decay too
-    optimizer: Component = field(default_factory=lambda: {"name": "adamw"})
-    schedule: Component = field(default_factory=lambda: {"name": "cosine"})
-    groups: tuple[Group, ...] = ()
+    optimizer: Component = field(default_factory=lambda: {"name": "adamw"})  # the update rule
+    schedule: Component = field(default_factory=lambda: {"name": "cosine"})  # the learning rate over time
+    groups: tuple[Group, ...] = ()  # parameters that are trained otherwise
     trainable: tuple[str, ...] = ("*",)  # name patterns; everything else is frozen
     # Layers of both towers that are frozen too, from the first one; 0: only what comes before it
     # (patch projection, embeddings, the norm after them); -1: none.
     freeze_layers: Annotated[int, Meta(ge=-1)] = -1
-    loss: Component = field(default_factory=lambda: {"name": "info_nce"})
+    loss: Component = field(default_factory=lambda: {"name": "info_nce"})  # the objective
     temporal: dict[str, Any] = {}  # what the temporal module is to do otherwise in this stage
     clip_grad_norm: NotNegativeFloat = 1.0  # 0: no clipping
     max_logit_scale: Annotated[float, Meta(gt=0)] = 100.0  # the factor, not its logarithm
@@ -115,7 +116,7 @@ class Evaluation(_Section):
     batch_size: Positive = 64  # clips or texts encoded at once
     tile_memory_mb: Positive = 256  # what scoring may take at once, beside features and scores
     precision: Literal["model", "bf16"] = "model"  # the model's own number type, or bf16 arithmetic
-    postprocess: Component = field(default_factory=lambda: {"name": "none"})
+    postprocess: Component = field(default_factory=lambda: {"name": "none"})  # of the test's scores
     task: dict[str, Any] = {}  # the task's own options
     # Which epoch of the last stage is scored: the last one, or the one with the best score (R@1 of
     # text-to-video in retrieval) on the validation or, as many published results, on the test split.
@@ -128,7 +129,7 @@ class Recipe(_Section, kw_only=True):
 
     variant: str = ""  # how this differs from the method's own recipe, in the name of its row
     note: str = ""  # what a reader of the row has to know; decides nothing
-    model: Model
-    data: Data = Data()
-    stages: dict[str, Stage]
-    evaluation: Evaluation = Evaluation()
+    model: Model  # what is built
+    data: Data = Data()  # what is read
+    stages: dict[str, Stage]  # of training, by name, in their order
+    evaluation: Evaluation = Evaluation()  # how it is scored

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -19,7 +20,9 @@ from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
-from harness.results.record import DIRECTIONS, ResultRecord, load, record_path
+from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy, load, record_path
+from harness.results.resampling import resampled
+from harness.results.stored import misplaced
 
 #: A figure is stored as it was computed; evidence is rounded to 12 places, further below this.
 TOLERANCE = 1e-9
@@ -42,7 +45,9 @@ class Audit:
     remarks: dict[str, list[Path]] = field(default_factory=dict)
 
     def remark(self, what: str, path: Path) -> None:
-        self.remarks.setdefault(what, []).append(path)
+        paths = self.remarks.setdefault(what, [])
+        if path not in paths[-1:]:  # a record's probes are remarked on with it
+            paths.append(path)
 
     def remark_lines(self) -> Iterator[str]:
         """Every remark with the first of its files."""
@@ -54,26 +59,38 @@ class Audit:
 def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: bool = False) -> Audit:
     """Check every record, and the pages made of them.
 
-    ``full`` also holds the published rows beside them against those of the installed plugins.
+    ``full`` also draws every bootstrap interval again, and holds the published rows beside the records
+    against those of the installed plugins.
     Raises HarnessError for a plugin whose audit cannot be imported.
     """
     folder = Path(leaderboards)
     done = Audit()
+    read, usable = [], True
+    recipe_now = lru_cache(maxsize=None)(partial(_recipe_now, registry))  # many records have one recipe
     for path in sorted((folder / "results").rglob("*.json")):
         try:
             record = load(path)
             belongs = record_path(folder, record)
         except HarnessError as error:
             done.problems.append(str(error))
+            usable = False
             continue
         done.records += 1
+        read.append(record)
         if path != belongs:
-            done.problems.append(str(leaderboard.misplaced(path, belongs)))
+            done.problems.append(str(misplaced(path, belongs)))
+            usable = False
         _check_figures(record, path, registry, done)
+        _check_probes(record, path, registry, done)
+        if full:
+            _check_resampling(record, path, done)
         _check_digests(record, path, registry, done)
-        _check_age(record, path, registry, done)
-    # The first record that cannot be used is all that the pages' own check would say.
-    done.problems += [said for said in leaderboard.check(folder) if said not in done.problems]
+        _check_age(record, path, recipe_now, done)
+    if usable:  # else there is nothing to make the pages of
+        try:
+            done.problems += leaderboard.differences(folder, read)
+        except HarnessError as error:  # of the published rows
+            done.problems.append(str(error))
     if full:
         done.problems += [
             f"{copy} is not the published rows that are installed: run `harness leaderboard`"
@@ -85,37 +102,63 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
 def _check_figures(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
     for direction in DIRECTIONS:
         stored = getattr(record.metrics, direction)
-        _compare(direction, stored, _ranked(record, direction), "counts", path, done)
+        counts = getattr(record.queries, direction) if record.queries else None
+        found = _ranked(counts, stored, record.ties)
+        _compare(f"metrics.{direction}", stored, found, "counts", path, done)
     for name in record.metrics.contrasts:
         done.remark(f"not recomputed: contrasts.{name}, of which no counts are kept", path)
     if record.metrics.figures or record.evidence:
-        try:
-            spec, plugin = registry.find("tasks", record.task)
-        except HarnessError as error:
-            done.remark(f"not recomputed: figures of the task '{record.task}': {error.message}", path)
-            return
-        if not spec.audit:
-            done.remark(
-                f"not recomputed: figures of the task '{record.task}', whose plugin does not say how", path
-            )
-            return
-        compute = load_factory(spec.audit, plugin)
-        try:
-            found = dict(compute(record.evidence))
-        except Exception as error:  # a plugin's code on an edited file: anything may come out of it
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            done.problems.append(f"{path}: figures cannot be computed from evidence: {said}")
-            return
-        _compare("figures", record.metrics.figures, found, "evidence", path, done)
+        found = _evidenced(record, record.evidence, "evidence", path, registry, done)
+        if found is not None:
+            _compare("metrics.figures", record.metrics.figures, found, "evidence", path, done)
 
 
-def _ranked(record: ResultRecord, direction: str) -> Mapping[str, float]:
-    """The figures of one direction, at every k for which the record has a recall."""
-    if record.queries is None:
+def _check_probes(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    """Of their contrasts no counts are kept, as little as of the record's own, which are remarked on."""
+    for name, probe in record.probes.items():
+        ranked = _ranked(probe.queries, probe.metrics.t2v, record.ties)
+        _compare(f"probes.{name}.metrics.t2v", probe.metrics.t2v, ranked, "counts", path, done)
+        if probe.metrics.figures or probe.evidence:
+            found = _evidenced(record, probe.evidence, f"probes.{name}.evidence", path, registry, done)
+            if found is not None:
+                group = f"probes.{name}.metrics.figures"
+                _compare(group, probe.metrics.figures, found, "evidence", path, done)
+
+
+def _evidenced(
+    record: ResultRecord,
+    evidence: Mapping[str, str],
+    what: str,
+    path: Path,
+    registry: Registry,
+    done: Audit,
+) -> Mapping[str, float | None] | None:
+    """The figures that follow from evidence, by the plugin of the record's task; None where it cannot say."""
+    try:
+        spec, plugin = registry.find("tasks", record.task)
+    except HarnessError as error:
+        done.remark(f"not recomputed: figures of the task '{record.task}': {error.message}", path)
+        return None
+    if not spec.audit:
+        done.remark(
+            f"not recomputed: figures of the task '{record.task}', whose plugin does not say how", path
+        )
+        return None
+    compute = load_factory(spec.audit, plugin)
+    try:
+        return dict(compute(evidence))
+    except Exception as error:  # a plugin's code on an edited file: anything may come out of it
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        done.problems.append(f"{path}: figures cannot be computed from {what}: {said}")
+        return None
+
+
+def _ranked(counts: QueryCounts | None, stored: Mapping[str, float], ties: TiePolicy) -> Mapping[str, float]:
+    """The figures of one direction, at every k for which there is a recall among those ``stored``."""
+    if counts is None:
         return {}
-    recalls = map(_RECALL.fullmatch, getattr(record.metrics, direction))
-    counts = ranks.Counts.unpack(getattr(record.queries, direction))
-    return ranks.metrics(counts, [int(found[1]) for found in recalls if found], record.ties)
+    recalls = map(_RECALL.fullmatch, stored)
+    return ranks.metrics(ranks.Counts.unpack(counts), [int(found[1]) for found in recalls if found], ties)
 
 
 def _compare(
@@ -127,7 +170,7 @@ def _compare(
     done: Audit,
 ) -> None:
     for name in dict.fromkeys((*stored, *found)):
-        figure = f"metrics.{group}.{name}"
+        figure = f"{group}.{name}"
         if name not in found:
             done.problems.append(
                 f"{path}: {figure} is {stored[name]!r}, and does not follow from any {source}"
@@ -142,6 +185,29 @@ def _compare(
             done.problems.append(f"{path}: {figure} is missing, the {source} gives {value!r}")
         elif not abs(stored[name] - value) <= TOLERANCE:  # so that NaN is a difference
             done.problems.append(f"{path}: {figure} is {stored[name]!r}, its {source} gives {value!r}")
+
+
+def _check_resampling(record: ResultRecord, path: Path, done: Audit) -> None:
+    """Draws are repeated by the seed, so an interval is the same or wrong."""
+    stored, queries = record.resampling, record.queries
+    if stored is None:
+        if queries is not None:
+            done.remark("not checked: intervals of MdR and MnR, which the records do not have", path)
+        return
+    if queries is None:
+        done.problems.append(f"{path}: resampling does not follow from any counts")
+        return
+    found = resampled(queries, record.ties)
+    for name in ("samples", "seed"):
+        if getattr(stored, name) != getattr(found, name):
+            done.problems.append(
+                f"{path}: resampling.{name} is {getattr(stored, name)}, intervals are drawn with "
+                f"{getattr(found, name)}"
+            )
+    for name in sorted({*stored.intervals, *found.intervals}):
+        have, want = stored.intervals.get(name), found.intervals.get(name)
+        if have != want:
+            done.problems.append(f"{path}: resampling.intervals.{name} is {have}, the counts give {want}")
 
 
 def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
@@ -164,18 +230,16 @@ def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: A
                 )
 
 
-def _check_age(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+def _check_age(
+    record: ResultRecord, path: Path, recipe_now: Callable[[str, str, str], str], done: Audit
+) -> None:
     """A row is stale once its method's own recipe is another; recipes of its variants are not looked at."""
     recipe = f"the recipe of {record.method} for {record.dataset}, {record.task}"
     if not record.own_recipe_digest:
         done.remark("not checked: whether recipes have changed since, which the records do not tell", path)
         return
     try:
-        method, dataset = (
-            registry.find(kind, name)[0]
-            for kind, name in (("methods", record.method), ("datasets", record.dataset))
-        )
-        now = own_recipe_digest(method, dataset, record.task)
+        now = recipe_now(record.method, record.dataset, record.task)
     except HarnessError as error:
         done.remark(f"not checked: whether {recipe}, has changed since: {error.message}", path)
         return
@@ -183,9 +247,15 @@ def _check_age(record: ResultRecord, path: Path, registry: Registry, done: Audit
         done.remark(f"stale: {recipe}, has changed since", path)
 
 
+def _recipe_now(registry: Registry, method: str, dataset: str, task: str) -> str:
+    """The digest of a method's own recipe as it is installed; HarnessError where there is none."""
+    specs = (registry.find("methods", method)[0], registry.find("datasets", dataset)[0])
+    return own_recipe_digest(*specs, task)
+
+
 def _stated_hashes(record: ResultRecord, registry: Registry) -> Iterator[str]:
     """What the data set says the hash of the protocol's texts is, where it is installed and says so."""
-    for spec, _ in registry.components.get("datasets", {}).get(record.dataset, []):
+    for spec, _ in registry.called("datasets", record.dataset):
         for protocol in spec.protocols:
             if protocol.name == record.protocol.name and protocol.texts_hash:
                 yield protocol.texts_hash

@@ -1,8 +1,8 @@
 """Runs against a first one on the same queries: `harness compare`.
 
 Every figure is compared query by query (:mod:`harness.results.significance`). Runs whose hard keys differ
-were asked different things and are refused. Not covered: the spread over seeds, which tables show; the
-outcomes of several seeds are averaged for each query, and the interval is over queries alone.
+were asked different things and are refused. The outcomes of several seeds are averaged for each query; where
+both sides have several, the seeds themselves have to tell the two apart too, by Welch's t-test.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from harness.results.ranks import Counts, hits, ranks
 from harness.results.record import DIRECTIONS, ResultRecord, section
 from harness.results.sides import Side, differing
 from harness.results.significance import SAMPLES, SEED, mcnemar, paired_bootstrap
+from harness.results.statistics import welch_difference
 from harness.results.table import Row
 
 #: Columns of evidence that hold one number for each query or clip, and the figure that is their mean.
@@ -44,19 +45,26 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     ``only_a`` and ``only_b`` are the indices, from 0 in the order of the protocol, of the queries that
     every seed of one side solves and no seed of the other; None where a query is not right or wrong.
+    ``over_seeds`` is the difference of the first figure with its 95 % interval over seeds, low and high,
+    where both sides have several.
     """
 
     direction: str
     figures: tuple[FigureDifference, ...]
     only_a: tuple[int, ...] | None = None
     only_b: tuple[int, ...] | None = None
+    over_seeds: tuple[float, float] | None = None
 
     @property
     def distinguishable(self) -> bool:
-        """Whether 0 is outside the interval of the first figure, and McNemar's test, where there is one,
-        agrees: with a handful of queries that differ the bootstrap finds too much."""
+        """Whether 0 is outside the interval of the first figure, and what else there is agrees: McNemar's
+        test, since with a handful of queries that differ the bootstrap finds too much, and the interval over
+        seeds, since other seeds might have given another order."""
         first = self.figures[0]
         agreed = first.mcnemar is None or first.mcnemar < 0.05
+        if self.over_seeds is not None:
+            low, high = self.over_seeds
+            agreed = agreed and not low <= 0.0 <= high
         return not first.low <= 0.0 <= first.high and agreed
 
 
@@ -67,8 +75,11 @@ class _Column(NamedTuple):
     runs: list[np.ndarray]
 
 
-def compare(a: Side, b: Side, directions: Sequence[str] = DIRECTIONS) -> list[Comparison]:
+def compare(
+    a: Side, b: Side, directions: Sequence[str] = DIRECTIONS, *, main_only: bool = False
+) -> list[Comparison]:
     """``b`` against ``a``, for every direction; a task without ranks has one comparison and no direction.
+    ``main_only`` leaves out all figures but the first, which decides.
 
     Raises HarnessError when the hard keys differ, naming each part that does, and when records share no
     outcome of each query or not as many.
@@ -80,7 +91,7 @@ def compare(a: Side, b: Side, directions: Sequence[str] = DIRECTIONS) -> list[Co
         )
     runs = [*a.runs, *b.runs]
     ranked = all(run.queries is not None for run in runs)
-    return [_compared(direction, a, b) for direction in (directions if ranked else ("",))]
+    return [_compared(direction, a, b, main_only) for direction in (directions if ranked else ("",))]
 
 
 def notes(a: Side, b: Side) -> list[str]:
@@ -99,10 +110,10 @@ def notes(a: Side, b: Side) -> list[str]:
     return said
 
 
-def _compared(direction: str, a: Side, b: Side) -> Comparison:
+def _compared(direction: str, a: Side, b: Side, main_only: bool) -> Comparison:
     figures: list[FigureDifference] = []
-    only = None
-    for one, other in _columns(direction, a, b):
+    only = seeds = None
+    for one, other in _columns(direction, a, b, 1 if main_only else None):
         sizes = {len(run) for run in one.runs + other.runs}
         if len(sizes) > 1:
             raise HarnessError(
@@ -116,6 +127,9 @@ def _compared(direction: str, a: Side, b: Side) -> Comparison:
             only = [np.flatnonzero((x == 1) & (y == 0)) for x, y in (means, means[::-1])]
             if len(one.runs) == len(other.runs) == 1:
                 test = mcnemar(len(only[0]), len(only[1]))
+        if not figures and min(len(one.runs), len(other.runs)) > 1:
+            means_of_seeds = ([100 * float(run.mean()) for run in column.runs] for column in (other, one))
+            seeds = welch_difference(*means_of_seeds)
         found = paired_bootstrap(means[1], means[0])
         figures.append(
             FigureDifference(
@@ -130,13 +144,20 @@ def _compared(direction: str, a: Side, b: Side) -> Comparison:
             )
         )
     only_a, only_b = (None, None) if only is None else (tuple(found.tolist()) for found in only)
-    return Comparison(direction=direction, figures=tuple(figures), only_a=only_a, only_b=only_b)
+    return Comparison(
+        direction=direction,
+        figures=tuple(figures),
+        only_a=only_a,
+        only_b=only_b,
+        over_seeds=seeds and (seeds.low, seeds.high),
+    )
 
 
-def _columns(direction: str, a: Side, b: Side) -> list[tuple[_Column, _Column]]:
-    """The outcomes of every figure that all runs of both sides have."""
+def _columns(direction: str, a: Side, b: Side, most: int | None) -> list[tuple[_Column, _Column]]:
+    """The outcomes of the figures that all runs of both sides have: of the first ``most``, or of all."""
     if direction:
-        return list(zip(_found(direction, a), _found(direction, b), strict=True))
+        ks = KS[:most]
+        return list(zip(_found(direction, a, ks), _found(direction, b, ks), strict=True))
     runs = [*a.runs, *b.runs]
     shared = [name for name in COLUMNS if all(name in run.evidence for run in runs)]
     if not shared:
@@ -146,14 +167,14 @@ def _columns(direction: str, a: Side, b: Side) -> list[tuple[_Column, _Column]]:
         )
     return [
         tuple(_Column(COLUMNS[name], [_numbers(run, name) for run in side.runs]) for side in (a, b))
-        for name in shared
+        for name in shared[:most]
     ]
 
 
-def _found(direction: str, side: Side) -> list[_Column]:
+def _found(direction: str, side: Side, ks: Sequence[int]) -> list[_Column]:
     """Whether each query of a direction is found among the first k."""
     places = [ranks(Counts.unpack(getattr(run.queries, direction)), run.ties) for run in side.runs]
-    return [_Column(f"R@{k}", [hits(rank, k, side.key.ties).astype(float) for rank in places]) for k in KS]
+    return [_Column(f"R@{k}", [hits(rank, k, side.key.ties).astype(float) for rank in places]) for k in ks]
 
 
 def _numbers(run: ResultRecord, name: str) -> np.ndarray:

@@ -66,6 +66,9 @@ def _verdict(one: Comparison, name: str) -> str:
     )
     if one.only_a is not None and one.only_b is not None:
         text += f" Only A solves {_named(one.only_a)}, only {name} {_named(one.only_b)}."
+    if one.over_seeds is not None:
+        low, high = one.over_seeds
+        text += f" Over seeds the difference is {low:+.1f} to {high:+.1f}."
     return text
 
 
@@ -89,9 +92,9 @@ def _method(sides: Sequence[Side]) -> str:
     text = f"Intervals and p: {SAMPLES} paired bootstrap samples of the queries, seed {SEED}."
     if any(len(side.runs) > 1 for side in sides):
         text += (
-            " Several seeds are averaged for each query; the interval does not hold their spread, "
-            "McNemar's test is for single runs, and one side alone solves a query if every seed of it does "
-            "and no seed of the other."
+            " Several seeds are averaged for each query; McNemar's test is for single runs, and one side alone "
+            "solves a query if every seed of it does and no seed of the other. Sides of several seeds each are "
+            "told apart only if the 95 % interval over seeds (Welch's t) agrees."
         )
     if len(sides) > 2:
         text += f" {len(sides) - 1} comparisons were made; the p-values are not corrected for that."

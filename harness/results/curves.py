@@ -81,8 +81,8 @@ def picture(curves: Sequence[Curve], value: str, title: str = "", mean_of: int =
     last = max(curve.steps[-1] for curve in curves)
     low = min(min(curve.values) for curve in curves)
     high = max(max(curve.values) for curve in curves)
-    ticks = _ticks(low, high)
-    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    levels = ticks(low, high)
+    low, high = min(low, levels[0]), max(high, levels[-1])
     high = high if high > low else low + 1
 
     def x(step: float) -> float:
@@ -97,12 +97,12 @@ def picture(curves: Sequence[Curve], value: str, title: str = "", mean_of: int =
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
         f"<title>{escape(title or value)}</title>",
     ]
-    for tick in ticks:
+    for tick in levels:
         parts += [
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#dddddd"/>',
             f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>',
         ]
-    for step in _ticks(0, last):
+    for step in ticks(0, last):
         if step <= last:
             parts.append(
                 f'<text x="{x(step):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{step:g}</text>'
@@ -147,7 +147,7 @@ def summary(curves: Sequence[Curve], value: str) -> str:
     return markdown_table(["run", "steps", f"{value}, first 5 %", f"{value}, last 5 %"], rows)
 
 
-def _ticks(low: float, high: float, about: int = 5) -> list[float]:
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers from at most ``low`` to at least ``high``."""
     span = (high - low) or 1.0
     unit = 10.0 ** math.floor(math.log10(span / about))

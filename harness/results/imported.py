@@ -25,6 +25,7 @@ from harness.plan.recipe import component, describe_component
 from harness.plugins import Registry, load_factory
 from harness.results import ranks
 from harness.results.digest import digest, sha256_file
+from harness.results.footnotes import IMPORTED_FILE, IMPORTED_SHA256
 from harness.results.protocol import as_used
 from harness.results.record import (
     Metrics,
@@ -37,13 +38,11 @@ from harness.results.record import (
     record_path,
     write,
 )
+from harness.results.resampling import resampled
 from harness.specs import DatasetSpec, ProtocolSpec
 
 #: A train split for a model that was trained on nothing of the data set, and for one of which nobody knows.
 NO_SPLIT = ("none", "unknown")
-
-#: Where a record says which file its scores came from.
-FILE, SHA256 = "imported_file", "imported_sha256"
 
 
 @dataclass(frozen=True)
@@ -223,18 +222,18 @@ def record_of(
     """Count every query in both directions, and say where the scores came from.
 
     Imports that agree in everything but the seed are one row, so the digest is of what was stated and
-    asked; which file it was stands in ``environment`` and, for readers of the table, in the note.
+    asked; which file it was stands in ``environment``, from which tables make a footnote.
     """
     check_scores(scores, layout)
     forth, back = processed(scores, postprocess, registry)
     t2v = ranks.text_to_video(forth, layout.gold)
     v2t, _ = ranks.video_to_text(back, layout.gold)
+    queries = Queries(t2v=t2v.pack(), v2t=v2t.pack())
     said = {
         name: getattr(stated, name) for name in stated.__dataclass_fields__ if name not in ("seed", "note")
     }
     asked = [layout.protocol.name, layout.protocol.ids_texts_hash, *scores.values.shape]
     _, plugin, _ = component(postprocess, "postprocessors", registry)
-    origin = f"Scores imported from {scores.file} (SHA-256 {scores.sha256[:12]}), not made by this harness."
     try:
         return ResultRecord(
             method=stated.method,
@@ -248,16 +247,17 @@ def record_of(
             metrics=Metrics(
                 t2v=ranks.metrics(t2v, ties=stated.ties), v2t=ranks.metrics(v2t, ties=stated.ties)
             ),
-            queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
+            queries=queries,
+            resampling=resampled(queries, stated.ties),
             backbone=stated.backbone or None,
             pretraining=stated.pretraining or None,
             frames=stated.frames,
             recipe_digest=digest({"imported": said, "protocol": asked}),
             seed=stated.seed,
-            versions={"harness": __version__, f"{plugin.distribution}:{plugin.name}": plugin.version},
-            environment={FILE: scores.file, SHA256: scores.sha256},
+            versions={"harness": __version__, plugin.key: plugin.version},
+            environment={IMPORTED_FILE: scores.file, IMPORTED_SHA256: scores.sha256},
             created=datetime.now(UTC).replace(microsecond=0).isoformat(),
-            note=f"{origin} {stated.note}".strip(),
+            note=stated.note.strip(),
         )
     except ValueError as error:  # what a record refuses of what was stated, such as a method's name
         raise HarnessError(f"these scores cannot be recorded: {error}", "say it otherwise") from error
@@ -286,9 +286,9 @@ def keep(record: ResultRecord, leaderboards: str | os.PathLike[str]) -> Path:
     path = record_path(leaderboards, record)
     if path.exists():
         before = load(path).environment
-        if before.get(SHA256) != record.environment[SHA256]:
+        if before.get(IMPORTED_SHA256) != record.environment[IMPORTED_SHA256]:
             raise HarnessError(
-                f"{path} holds the scores of another file, {before.get(FILE, 'unknown')}, with everything "
+                f"{path} holds the scores of another file, {before.get(IMPORTED_FILE, 'unknown')}, with everything "
                 "else the same",
                 "say what differs, such as --seed or --method, or delete that record if it is obsolete",
             )

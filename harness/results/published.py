@@ -39,6 +39,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from harness.errors import HarnessError
+from harness.names import plain
 from harness.plan import yaml_io
 from harness.plugins import Registry
 from harness.results.record import (
@@ -140,7 +141,7 @@ def outdated(registry: Registry, leaderboards: str | os.PathLike[str]) -> dict[P
     """The copies that are missing or other than the rows of the installed plugins, sorted, and what they
     should be."""
     texts: dict[Path, str] = {}
-    for name in sorted({spec.name for spec, _ in registry.specs("published results")}):
+    for name in sorted({plain(spec.name) for spec, _ in registry.specs("published results")}):
         spec, _ = registry.find("published results", name)  # refuses a name that is declared twice
         path, shown = yaml_io.locate(spec.rows, WHAT)
         read(path, shown)

@@ -6,11 +6,11 @@ ranked among measured rows: nobody has verified that their test texts and ties a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
+from harness.results.footnotes import marked, numbered, published_notes
 from harness.results.record import DIRECTIONS, ResultRecord, dumps
-from harness.results.table import NOTHING, SELECTIONS, escape, figure_names, footnoted, markdown_table
+from harness.results.table import NOTHING, SELECTIONS, escape, figure_names, markdown_table
 
 LEGEND = (
     "Published rows, in italics, are quoted from the source in their footnote and were not measured here. "
@@ -39,16 +39,15 @@ def render_published(records: Sequence[ResultRecord]) -> str:
     footnotes: list[str] = []
     body = []
     for record in sorted(records, key=_order):
-        cells = [f"*{escape(record.method)}*" + footnoted(_notes(record), footnotes)]
-        cells += [_figure(record, direction, name) for direction, name in figures]
+        cells = [f"*{escape(record.method)}*" + marked(published_notes(record), footnotes)]
+        cells += [shown_figure(record, direction, name) for direction, name in figures]
         for _, value in columns:
             known = value(record)
             cells.append(NOTHING if known is None else escape(str(known)))
         body.append(cells)
     heads = ["Method", *(_head(part, name) for part, name in figures)]
     lines = [markdown_table([*heads, *(head for head, _ in columns)], body), ""]
-    lines += [f"{number}. {note}" for number, note in enumerate(footnotes, start=1)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *numbered(footnotes)])
 
 
 def _head(part: str, name: str) -> str:
@@ -56,9 +55,13 @@ def _head(part: str, name: str) -> str:
 
 
 def _order(record: ResultRecord) -> tuple[float, str, str]:
+    return -main_figure(record), record.method, dumps(record)
+
+
+def main_figure(record: ResultRecord) -> float:
+    """Text-to-video R@1, or the first figure of a task without ranks; -1 where a row has none."""
     figures = record.metrics.figures
-    first = figures[record.metrics.names[0]] if figures else record.metrics.t2v.get("R@1", -1.0)
-    return -first, record.method, dumps(record)
+    return figures[record.metrics.names[0]] if figures else record.metrics.t2v.get("R@1", -1.0)
 
 
 def _names(records: Sequence[ResultRecord], direction: str) -> list[str]:
@@ -68,21 +71,10 @@ def _names(records: Sequence[ResultRecord], direction: str) -> list[str]:
     return recalls + [name for name in ("MdR", "MnR") if name in found]
 
 
-def _figure(record: ResultRecord, direction: str, name: str) -> str:
+def shown_figure(record: ResultRecord, direction: str, name: str) -> str:
+    """The text of a figure, in parentheses where it is from memory."""
     value = getattr(record.metrics, direction).get(name)
     if value is None:
         return NOTHING
     recalled = record.confidence == "recalled" or f"{direction}.{name}" in record.recalled_fields
     return f"({value:.1f})" if recalled else f"{value:.1f}"
-
-
-def _notes(record: ResultRecord) -> list[str]:
-    """Where the row is from, and what a reader must know before comparing it, a footnote each."""
-    source = re.sub(r"\.$", "", escape(record.source))
-    notes = [f"Read: {source}." if record.confidence == "read" else f"From memory: {source}."]
-    several = record.protocol.n_queries != record.protocol.n_gallery
-    if record.metrics.v2t and several:
-        notes.append(f"Video-to-text by {record.protocol.v2t.replace('_', ' ')}.")
-    if record.note:
-        notes.append(escape(record.note))
-    return notes

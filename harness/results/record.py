@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from harness.errors import HarnessError
+from harness.names import NAME, in_path
 from harness.results.digest import readable_json
 
 TiePolicy = Literal["average", "optimistic", "pessimistic", "average_ce"]
@@ -30,7 +31,7 @@ DIRECTIONS = ("t2v", "v2t")
 FIGURES = ("R@1", "R@5", "R@10", "MdR", "MnR")
 
 # Method and data set are folder and file names too, so they must be harmless as such.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(f"({NAME.pattern}:)?{NAME.pattern}")
 _HEX = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -313,6 +314,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             self._check_evidence()
         else:
             self._check_ranks()
+        self._check_probes()
 
     def _check_evidence(self) -> None:
         if not self.evidence:
@@ -320,6 +322,18 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         for name, column in self.evidence.items():
             if not re.fullmatch(r"\S+(?: \S+)*", column):
                 raise ValueError(f"evidence.{name} must be values separated by single spaces")
+
+    def _check_probes(self) -> None:
+        """A probe asks the record's own queries of the same gallery."""
+        wanted = (self.protocol.n_queries, self.protocol.n_gallery)
+        for name, probe in self.probes.items():
+            if self.metrics.figures:
+                if not (probe.metrics.figures and probe.evidence):
+                    raise ValueError(f"probes.{name} needs figures and their evidence")
+            elif probe.queries is None or (len(probe.queries), probe.queries.gallery) != wanted:
+                raise ValueError(
+                    f"probes.{name} needs the counts of {wanted[0]} queries x {wanted[1]} videos"
+                )
 
     def _check_ranks(self) -> None:
         if self.queries is None:
@@ -402,7 +416,7 @@ def record_path(leaderboards: str | os.PathLike[str], record: ResultRecord) -> P
     key = f"{record.recipe_digest[:12]}-s{record.seed}"
     if record.postprocess != "none":
         key += "-" + re.sub(r"[^a-z0-9.]+", "-", record.postprocess.lower()).strip("-.")
-    return Path(leaderboards) / "results" / record.dataset / record.method / f"{key}.json"
+    return Path(leaderboards) / "results" / in_path(record.dataset) / in_path(record.method) / f"{key}.json"
 
 
 def dumps(record: ResultRecord) -> str:

@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.results.leaderboard import read_records
 from harness.results.record import HardKey, ResultRecord, hard_key, load, section
+from harness.results.stored import read_records
 from harness.results.table import Row
 
 #: The record of a run, in its folder.

@@ -75,6 +75,25 @@ def paired_difference(values: Sequence[float], reference: Sequence[float]) -> Di
     return Difference(spread.mean, spread.mean - half, spread.mean + half)
 
 
+def welch_difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
+    """How far the mean of ``values`` is above that of ``reference``, with the interval of Welch's t-test.
+
+    For seeds that have nothing to do with each other, two on each side at least; both may spread unequally.
+    B. L. Welch, Biometrika 34 (1947), p. 28.
+    """
+    one, other = over_seeds(values), over_seeds(reference)
+    assert one.n > 1 and other.n > 1
+    parts = [side.spread**2 / side.n for side in (one, other)]
+    mean, variance = one.mean - other.mean, sum(parts)
+    if variance == 0:
+        return Difference(mean, mean, mean)
+    freedom = variance**2 / sum(
+        part**2 / (side.n - 1) for part, side in zip(parts, (one, other), strict=True)
+    )
+    half = t_quantile(int(freedom)) * math.sqrt(variance)
+    return Difference(mean, mean - half, mean + half)
+
+
 def t_quantile(freedom: int) -> float:
     """The 97.5 % point of Student's t; between listed degrees of freedom that of the next lower one,
     which makes intervals a little wider."""

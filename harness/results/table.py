@@ -1,18 +1,18 @@
-"""One section of a leaderboard: measured runs become rows, rows become Markdown.
+"""Runs become rows, and figures the text of a cell.
 
 Runs that differ in nothing but the seed are one row. Not covered: which records share a table
-(:func:`harness.results.record.hard_key`) and the files (:mod:`harness.results.leaderboard`).
+(:mod:`harness.results.conditions`) and how a row is laid out (:mod:`harness.results.measured_table`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.results.record import DIRECTIONS, FIGURES, Example, ResultRecord
+from harness.results.record import FIGURES, Example, ResultRecord
 from harness.results.statistics import Spread, over_seeds, recall_interval
 
 NOTHING = "—"
@@ -22,8 +22,6 @@ SELECTIONS = {
     "test": "best on test",
     "unknown": "selection unknown",
 }
-# A footnote names so many clips; the record has them all.
-NAMED_CLIPS = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Row:
 
     def figure(self, direction: str, name: str) -> Spread | None:
         """One figure over the seeds; None unless every run has it."""
-        return _spread([getattr(run.metrics, direction).get(name) for run in self.runs])
+        return spread_of([getattr(run.metrics, direction).get(name) for run in self.runs])
 
     def main(self) -> Spread | None:
         """The figure that orders rows: text-to-video R@1, or the first one of a task without ranks."""
@@ -67,26 +65,6 @@ def group_seeds(records: Iterable[ResultRecord]) -> list[Row]:
     return sorted(grouped, key=Row.order)
 
 
-def render_rows(rows: Sequence[Row]) -> str:
-    """A Markdown table of the rows, and their footnotes below it."""
-    contrasts = sorted({name for row in rows for run in row.runs for name in run.metrics.contrasts})
-    named = figure_names([run for row in rows for run in row.runs])
-    footnotes: list[str] = []
-    body = []
-    for row in rows:
-        name = escape(row.name) + footnoted(_notes(row), footnotes)
-        figures = [_number(row.figure("figures", n)) for n in named] if named else _figures(row, contrasts)
-        body.append([name, *figures, *(cell(row) for _, cell in _COLUMNS)])
-    heads = [escape(name) for name in named]
-    if not named:
-        heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
-        heads += [escape(name.replace("_", " ")) for name in contrasts]
-    lines = [markdown_table(["Method", *heads, *(head for head, _ in _COLUMNS)], body)]
-    if footnotes:
-        lines += ["", *(f"{number}. {note}" for number, note in enumerate(footnotes, start=1))]
-    return "\n".join(lines)
-
-
 def figure_names(records: Iterable[ResultRecord]) -> list[str]:
     """The figures of a task without ranks that some record has, the main one first."""
     return list(dict.fromkeys(name for record in records for name in record.metrics.names))
@@ -94,16 +72,7 @@ def figure_names(records: Iterable[ResultRecord]) -> list[str]:
 
 def main_cell(row: Row) -> str:
     """The figure that orders rows, with what is known of its uncertainty."""
-    return _number(row.main()) if row.runs[0].metrics.figures else recall_at_1(row, "t2v")
-
-
-def footnoted(notes: Sequence[str], footnotes: list[str]) -> str:
-    """The marks of a row's notes; a note that ``footnotes`` lacks is added to them."""
-    for note in notes:
-        if note not in footnotes:
-            footnotes.append(note)
-    marks = ", ".join(str(footnotes.index(note) + 1) for note in notes)
-    return f" <sup>{marks}</sup>" if marks else ""
+    return number(row.main()) if row.runs[0].metrics.figures else recall_at_1(row, "t2v")
 
 
 def markdown_table(headers: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -119,7 +88,7 @@ def recall_at_1(row: Row, direction: str) -> str:
     """R@1 with what is known of its uncertainty: seeds if there are several, else queries."""
     figure = row.figure(direction, "R@1")
     if figure is None or figure.n > 1:
-        return _number(figure)
+        return number(figure)
     n = len(getattr(row.runs[0].queries, direction))
     low, high = recall_interval(figure.mean, n)
     return f"{figure.mean:.1f} [{low:.1f}, {high:.1f}]"
@@ -132,117 +101,17 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*|\[\]]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", text)
 
 
-def _spread(values: Sequence[float | None]) -> Spread | None:
+def spread_of(values: Sequence[float | None]) -> Spread | None:
+    """Mean and spread of a figure over runs; None unless every run has it."""
     known = [value for value in values if value is not None]
     return over_seeds(known) if known and len(known) == len(values) else None
 
 
-def _number(figure: Spread | None) -> str:
+def number(figure: Spread | None) -> str:
+    """A figure to one place, with its spread where there are several seeds."""
     if figure is None:
         return NOTHING
     return f"{figure.mean:.1f} ± {figure.spread:.1f}" if figure.n > 1 else f"{figure.mean:.1f}"
-
-
-def _figures(row: Row, contrasts: Sequence[str]) -> list[str]:
-    cells = []
-    for direction in DIRECTIONS:
-        cells.append(recall_at_1(row, direction))
-        cells += [_number(row.figure(direction, name)) for name in FIGURES[1:]]
-    return cells + [_number(row.figure("contrasts", name)) for name in contrasts]
-
-
-def _notes(row: Row) -> list[str]:
-    """What a reader must know before comparing this row, one sentence each."""
-    notes = []
-    for clips in dict.fromkeys(run.missing.test for run in row.runs if run.missing.test):
-        named = ", ".join(escape(clip.id) for clip in clips[:NAMED_CLIPS])
-        more = f" and {len(clips) - NAMED_CLIPS} more" if len(clips) > NAMED_CLIPS else ""
-        fate = (
-            "dropped with their queries, so both are fewer than the protocol has."
-            if row.runs[0].missing.policy == "drop"
-            else "counted as wrong; the number of queries is unchanged."
-            if row.runs[0].metrics.figures
-            else "ranked last as query and as ground truth; the number of queries is unchanged."
-        )
-        notes.append(f"{_plural(len(clips), 'test clip')} missing or undecodable ({named}{more}): {fate}")
-    skipped = max(len(run.missing.train) for run in row.runs)
-    if skipped:
-        notes.append(f"{_plural(skipped, 'training clip')} missing or undecodable and skipped.")
-    if any(run.protocol.hash_status == "unverified" for run in row.runs):
-        notes.append("The ids and texts of the test protocol were not verified.")
-    notes += list(dict.fromkeys(escape(run.note) for run in row.runs if run.note))
-    if any(run.dirty for run in row.runs):
-        notes.append("Measured with uncommitted changes in the source tree.")
-    return notes
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _each(row: Row, text: Callable[[ResultRecord], str]) -> str:
-    """One cell for all runs: the common text, or every different one in the order of the seeds."""
-    return " / ".join(dict.fromkeys(text(run) for run in row.runs))
-
-
-def _plain(name: str) -> Callable[[Row], str]:
-    def text(run: ResultRecord) -> str:
-        value = getattr(run, name)
-        return NOTHING if value is None else escape(str(value))
-
-    return lambda row: _each(row, text)
-
-
-def _parameters(run: ResultRecord) -> str:
-    count = run.parameters
-    if count is None:
-        return NOTHING
-    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)
-
-
-def _missing(run: ResultRecord) -> str:
-    parts = [
-        f"{len(clips)} {split}"
-        for split, clips in (("test", run.missing.test), ("train", run.missing.train))
-        if clips
-    ]
-    return " / ".join(parts) or "0"
-
-
-def _seeds(row: Row) -> str:
-    return f"{len(row.runs)} ({', '.join(str(run.seed) for run in row.runs)})"
-
-
-def _train_time(row: Row) -> str:
-    figure = _spread([run.train_seconds for run in row.runs])
-    if figure is None:
-        return NOTHING
-    if figure.mean < 600:  # a minute more or less still means something
-        return f"{round(figure.mean)} s"
-    minutes = round(figure.mean / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _recipe(row: Row) -> str:
-    return f"`{row.runs[0].recipe_digest[:8]}`"
-
-
-_COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
-    ("Backbone", _plain("backbone")),
-    ("Pretraining", _plain("pretraining")),
-    ("Frames", _plain("frames")),
-    ("Pixels", _plain("resolution")),
-    ("Batch", _plain("batch_size")),
-    ("Workers", _plain("world_size")),
-    ("Params", lambda row: _each(row, _parameters)),
-    ("Seeds", _seeds),
-    ("Missing", lambda row: _each(row, _missing)),
-    ("Train time", _train_time),
-    ("Recipe", _recipe),
-)
 
 
 def _example(example: Example) -> str:

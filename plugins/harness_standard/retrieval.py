@@ -11,6 +11,7 @@ from harness.data import Caption, Clip, Contrast
 from harness.engine import Evaluation, Task, TaskResult
 from harness.results import ranks
 from harness.results.record import Metrics, Queries
+from harness.results.retrieved import best_clips
 from harness_standard.protocol import protocol_of, refuse_all_missing
 
 
@@ -49,6 +50,8 @@ class Retrieval(Task):
             for name, pairs in evaluation.dataset.contrasts(evaluation.plan.protocol.test).items()
         }
         figures = ranks.metrics(t2v)
+        texts = [(caption.id, caption.text, caption.clip_id) for caption in captions]
+        gallery = [clip.id for clip in clips]
         return TaskResult(
             score=figures["R@1"],
             metrics=Metrics(
@@ -61,13 +64,9 @@ class Retrieval(Task):
                 },
             ),
             queries=Queries(t2v=t2v.pack(), v2t=v2t.pack()),
-            protocol=protocol_of(
-                evaluation,
-                [(caption.id, caption.text, caption.clip_id) for caption in captions],
-                [clip.id for clip in clips],
-                len(captions),
-            ),
+            protocol=protocol_of(evaluation, texts, gallery, len(captions)),
             missing=unreadable,
+            retrieved=best_clips(t2v_scores, missing, texts, gallery),
         )
 
 

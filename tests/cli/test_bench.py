@@ -7,7 +7,7 @@ import json
 import pytest
 
 
-@pytest.mark.parametrize("what", ["data", "annotations", "decode"])
+@pytest.mark.parametrize("what", ["data", "annotations", "decode", "leaderboard"])
 @pytest.mark.parametrize("place", ["cache", "cache/below"])
 def test_a_cache_folder_that_cannot_be_written_is_refused(cli, tmp_path, monkeypatch, what, place):
     """One line with the folder, one with what to do, before anything is made."""

@@ -76,10 +76,11 @@ def test_json_prints_nothing_else_in_a_process_of_its_own(harness, workplace, sm
 
 
 def test_a_run_folder_has_everything(first):
-    """Plan, training clips, log of every step, checkpoint, model and record lie in the run's folder."""
+    """Plan, training clips, log of every step, checkpoint, model, record and what was retrieved lie in the
+    run's folder."""
     assert {path.name for path in first.run.iterdir()} == {
         *("plan.json", "training_clips.json", "log.jsonl"),
-        *("checkpoint.pt", "model.safetensors", "record.json"),
+        *("checkpoint.pt", "model.safetensors", "record.json", "retrieved.json"),
     }
     record = json.loads(first.stdout)
     steps = (first.run / "log.jsonl").read_text().splitlines()
@@ -165,11 +166,12 @@ def test_postprocessing_has_a_table_of_its_own(cli, finished):
         ok(cli("evaluate", finished.run, "--dataset", "shapes", "--post", "dual_softmax", "--json"))
     )
     assert other["postprocess"] == "dual_softmax(axis=own, scope=test_set, temperature=100.0)"
+    assert {*row["resampling"]["intervals"]} == {"t2v.MdR", "t2v.MnR", "v2t.MdR", "v2t.MnR"}
     assert other["queries"] != row["queries"] and other["checkpoint_sha256"] == row["checkpoint_sha256"]
     assert len(records(Path("leaderboards"))) == 2 and finished.record.read_text() == plain
     page = Path("leaderboards/shapes.md").read_text()
     plain_title, other_title = (line for line in page.splitlines() if line.startswith("## "))
-    assert "post-processing: none" in plain_title and "softmax" in other_title
+    assert "differs" not in plain_title and "differs in: post-processing dual_softmax(" in other_title
     assert other["trained_digest"] == row["plan_digest"] != other["plan_digest"] and not row["trained_digest"]
     remark, passed = ok(cli("audit")).splitlines()
     assert remark.startswith("not recomputed: contrasts.reversed_twin") and remark.endswith(" and 1 more")

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.data import Caption
+from harness.data import Caption, Clip
+from harness.data.strip import strip_of
 from harness.engine import contact_sheet
 from harness.engine.checkpoint import save_model
 from harness.engine.execute import here
@@ -162,7 +163,12 @@ def test_a_picture_of_the_hits(cli, trained, folder, tmp_path, name):
     assert sheet.height == 2 * (contact_sheet.LINE + 3 * row + contact_sheet.GAP) + contact_sheet.GAP
     for place, hit in enumerate(found["searches"][0]["hits"]):
         top = contact_sheet.GAP + 2 * contact_sheet.LINE + place * row
-        frame = contact_sheet.strip_of(folder / hit["file"])[0]
+        frame = strip_of(
+            Clip(hit["file"], folder / hit["file"]),
+            contact_sheet.FRAMES,
+            contact_sheet.FRAME_WIDTH,
+            contact_sheet.FRAME_HEIGHT,
+        )[0]
         box = (contact_sheet.GAP, top, contact_sheet.GAP + frame.width, top + frame.height)
         shown, wanted = sheet.crop(box).resize((8, 8)), frame.resize((8, 8))
         differences = [abs(a - b) for a, b in zip(shown.tobytes(), wanted.tobytes(), strict=True)]

@@ -166,7 +166,8 @@ def test_gathers_that_share_a_gradient(crew, world):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_ranks(crew, plan, tmp_path, shared_cache, method):
-    """One checkpoint has the same counts for 1, 2 and 3 workers, with one clip missing, one damaged."""
+    """One checkpoint has the same counts, and retrieves the same clips with the same scores, for 1, 2 and 3
+    workers, with one clip missing, one damaged."""
     root = tmp_path / "data"
     shutil.copytree(shared_cache / "data", root)
     settings = ("data.options.train_clips=8", TEST_BATCH, "evaluation.tile_memory_mb=64")
@@ -178,13 +179,32 @@ def test_ranks(crew, plan, tmp_path, shared_cache, method):
     damaged.write_bytes(damaged.read_bytes()[:200])
     [model] = crew.run(1, parts.save_untrained, asked, tmp_path)
     [alone] = crew.run(1, parts.evaluate, asked, tmp_path, model)
-    queries, metrics, unreadable = alone
+    queries, metrics, unreadable, retrieved = alone
+    assert retrieved.count(b'"found"') == 192
     assert set(unreadable) == {"test00005", "test00100"}
     assert len(set(queries.t2v.better_list())) > 20 and metrics.t2v["MnR"] > 1
     for world in (2, 3):
         first, *others = crew.run(world, parts.evaluate, asked, tmp_path, model)
         assert first == alone
         assert others == [None] * (world - 1)
+
+
+def test_probes(crew, plan, tmp_path, shared_cache):
+    """One checkpoint has the same counts for 1 and 2 workers with its frames in each order, and each order
+    has others; the missing clip is the last of all 192."""
+    root = tmp_path / "data"
+    plan("clip_vip", "data.options.train_clips=8")
+    shutil.copytree(shared_cache / "data", root)
+    asked = plan("clip_vip", "data.options.train_clips=8", TEST_BATCH, data_root=str(root))
+    (missing,) = root.rglob("test00005.mp4")
+    missing.unlink()
+    [model] = crew.run(1, parts.save_untrained, asked, tmp_path)
+    [alone] = crew.run(1, parts.probe, asked, tmp_path, model)
+    probes, unreadable = alone
+    assert set(unreadable) == {"test00005"}
+    assert len({one.queries.better for one in probes.values()}) == len(probes) == 3
+    assert all(one.queries.better_list()[5] == one.queries.gallery - 1 == 191 for one in probes.values())
+    assert crew.run(2, parts.probe, asked, tmp_path, model) == [alone, None]
 
 
 def test_tiles_of_any_size(crew, plan):

@@ -26,6 +26,7 @@ from harness.models import beam_search, said
 from harness.models.assembly import VideoTextModel, build_model, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import registry
+from harness.results.retrieved import RETRIEVED
 from tests.support import pairs
 
 
@@ -86,10 +87,21 @@ def save_untrained(workers: Workers, plan: RunPlan, folder: Path) -> Path:
 
 
 def evaluate(workers: Workers, plan: RunPlan, folder: Path, model: Path) -> Any:
-    """The counts and the unreadable clips of a checkpoint; None on all workers but the first."""
+    """The counts, the unreadable clips and what was retrieved of a checkpoint; None on all workers but the first."""
     pairs.register()
     outcome = work(Job(plan=plan, folder=str(folder), model=str(model)), workers)
-    return outcome and (outcome.queries, outcome.metrics, outcome.missing)
+    return outcome and (
+        outcome.queries,
+        outcome.metrics,
+        outcome.missing,
+        (folder / RETRIEVED).read_bytes(),
+    )
+
+
+def probe(workers: Workers, plan: RunPlan, folder: Path, model: Path) -> Any:
+    """The probes of a checkpoint and its unreadable clips; None on all workers but the first."""
+    outcome = work(Job(plan=plan, folder=str(folder), model=str(model), probes=True), workers)
+    return outcome and (outcome.probes, outcome.missing)
 
 
 def write(workers: Workers, plan: RunPlan, asked: bool, count: int) -> Any:

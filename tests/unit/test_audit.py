@@ -23,6 +23,7 @@ from harness.results import leaderboard, ranks, record
 from harness.results.audit import Audit, audit
 from harness.results.digest import digest, recipe_digest
 from harness.results.record import Metrics, QueryCounts, ResultRecord
+from harness.results.resampling import resampled
 from harness_standard import answers
 from harness_standard.caption_metrics import evaluate, evidence
 
@@ -399,3 +400,79 @@ def test_many_records_are_quick(tmp_path: Path) -> None:
     found: Audit = audit(tmp_path, registry())
     assert found.records == 40 and found.figures == 400
     assert time.process_time() - start < 4.0
+
+
+def _drawn(method: str = "method_a", **changes: Any) -> ResultRecord:
+    made = _record(method, **changes)
+    return msgspec.structs.replace(made, resampling=resampled(made.queries, made.ties))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda drawn: drawn["intervals"].update({"t2v.MnR": [1.0, 99.0]}),
+        lambda drawn: drawn["intervals"].pop("v2t.MdR"),
+        lambda drawn: drawn.update(seed=1),
+        lambda drawn: drawn.update(samples=999),
+    ],
+    ids=["interval", "missing", "seed", "samples"],
+)
+def test_intervals_are_drawn_again_in_full(tmp_path: Path, change: Callable) -> None:
+    """With ``full`` an interval, seed or number of samples that was edited is named; without, none is drawn."""
+    sound, edited = _saved(tmp_path, _drawn(), _drawn("method_b", lift=0.3))
+    assert audit(tmp_path, Registry(), full=True).problems == []
+    _edit(edited, lambda content: change(content["resampling"]))
+    [problem] = audit(tmp_path, Registry(), full=True).problems
+    assert problem.startswith(f"{edited}: resampling.") and str(sound) not in problem
+    assert audit(tmp_path, Registry()).problems == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("metrics", "t2v", "R@1"),
+        ("queries", "t2v", "better"),
+        ("resampling", "intervals", "t2v.MnR"),
+        ("protocol", "ids_texts_hash"),
+        ("recipe_digest",),
+        ("plan_digest",),
+        ("seed",),
+    ],
+    ids=".".join,
+)
+def test_a_digit_of_a_record_is_found(tmp_path: Path, place: tuple[str, ...]) -> None:
+    """One changed digit of a figure, count, interval, hash or seed in a record, with pages as they were, and
+    the audit names the record or a page that no longer follows from it."""
+    path, _ = _saved(tmp_path, _drawn(), _drawn("method_b", lift=0.3))
+    content = json.loads(path.read_text())
+    inner = content
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = _another(inner[place[-1]])
+    path.write_text(json.dumps(content))
+    problems = audit(tmp_path, Registry(), full=True).problems
+    assert any(said.startswith(str(path)) for said in problems)
+    pages = [str(tmp_path / name) for name in ("README.md", "toys.csv", "toys.md")]
+    assert all(said.startswith((str(path), *pages)) for said in problems)
+
+
+def _another(value: Any) -> Any:
+    """The value with one digit changed to another."""
+    if isinstance(value, list):
+        return [value[0], value[1] + 1.0]
+    if isinstance(value, str):
+        # Of a hash its last digit; of counts the first, which becomes 1 or 0.
+        return (
+            value[:-1] + ("0" if value[-1] != "0" else "1")
+            if len(value) == 64
+            else str(1 - int(value[0] == "1")) + value[1:]
+        )
+    return value - 1.0 if value > 1.5 else value + 1
+
+
+def test_pages_are_checked_as_the_leaderboard_does(tmp_path: Path) -> None:
+    """A published row that is not well formed is one problem, as `leaderboard --check` words it."""
+    _saved(tmp_path, _record())
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "x.yaml").write_text("a: 7\n")
+    assert audit(tmp_path, Registry()).problems == leaderboard.check(tmp_path) != []

@@ -18,6 +18,7 @@ from harness.results.ranks import hits
 from harness.results.record import Metrics, Queries, QueryCounts, ResultRecord, record_path, write
 from harness.results.sides import Finder, Side
 from harness.results.significance import mcnemar, paired_bootstrap
+from harness.results.statistics import welch_difference
 
 #: Pairs of runs that are simulated, and queries of each.
 PAIRS, ASKED = 400, 500
@@ -167,6 +168,25 @@ def test_seeds_are_averaged_for_each_query():
     assert one.only_a == tuple(range(25)) and one.only_b == ()
     # Half a query is worth half: the differences are 1 and 0.5, whose mean spreads by 0.25 / sqrt(50).
     assert first.high - first.low == pytest.approx(2 * 1.96 * 25 / math.sqrt(50), rel=0.1)
+
+
+def test_seeds_have_to_agree():
+    """Queries that tell two means apart are not enough where other seeds would have given another order."""
+    apart = [_run([0] * found + [1] * (SIZE - found), seed=seed) for seed, found in enumerate((50, 20))]
+    steady = [_run([0] * found + [1] * (SIZE - found), seed=seed) for seed, found in enumerate((10, 11))]
+    one = compare(_side(*steady), _side(*apart))[0]
+    assert one.figures[0].low > 0 and one.over_seeds[0] < 0 < one.over_seeds[1]
+    assert not one.distinguishable
+    near = [_run([0] * found + [1] * (SIZE - found), seed=seed) for seed, found in enumerate((35, 36))]
+    assert compare(_side(*steady), _side(*near))[0].distinguishable
+
+
+def test_welch_equals_a_value_by_hand():
+    """The interval of two small samples is Welch's with the degrees of freedom rounded down."""
+    found = welch_difference([5.0, 7.0, 9.0, 11.0], [1.0, 2.0, 3.0, 4.0])
+    assert found.mean == 5.5
+    # variance 20/3 and 5/3 over 4 each: standard error 1.4434, 4.41 degrees of freedom, t 2.68 (4: 2.776)
+    assert found.high - found.mean == pytest.approx(2.776 * math.sqrt(25 / 12), rel=1e-4)
 
 
 def test_questions_are_compared_by_accuracy():

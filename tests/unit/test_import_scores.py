@@ -18,6 +18,7 @@ from harness.plugins import registry
 from harness.results import imported, ranks
 from harness.results.digest import sha256_file, texts_hash
 from harness.results.record import ResultRecord, load
+from harness.results.resampling import resampled
 
 SIDE = 12
 #: A protocol that states no counts, so that a matrix of any size may be its test.
@@ -72,9 +73,11 @@ def test_every_form_gives_the_same_counts(form, taken, workplace):
     assert record.metrics.t2v == ranks.metrics(ranks.text_to_video(scores, gold))
     assert record.kind == "measured" and record.commit is None and record.train_split == "none"
     assert record.environment == {"imported_file": file.name, "imported_sha256": sha256_file(file)}
-    assert file.name in record.note and record.note.endswith("Theirs.")
-    page = (workplace / "leaderboards" / "folder.md").read_text()
-    assert "imported from" in page and "were not verified" in page
+    assert record.note == "Theirs."
+    assert record.resampling == resampled(record.queries, record.ties)
+    for page in ("folder.md", "README.md"):
+        text = (workplace / "leaderboards" / page).read_text()
+        assert f"Scores imported from {file.name} (SHA-256 " in text and "were not verified" in text
 
 
 def test_rows_of_videos_are_turned(saved, taken):

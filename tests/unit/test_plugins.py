@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 import harness
 from harness import HarnessError, hookspecs
+from harness.listing import plugin_listing
 from harness.plugins import GROUP, KINDS, Registry, discover, load_factory
 
 CORE = Path(harness.__file__).parent
@@ -173,10 +175,113 @@ def test_one_name_in_two_plugins(add):
         registry.find("losses", "probe_loss")
     for label in ("probe_one (probe-one 1.5)", "probe_two (probe-two 1.5)"):
         assert label in caught.value.message
-        assert label in registry.conflicts()[0]
+    assert caught.value.hint.startswith("write probe_one:probe_loss or probe_two:probe_loss, ")
+    (clash,) = registry.conflicts()
+    assert (clash.kind, clash.name) == ("losses", "probe_loss")
     assert registry.find("losses", "info_nce")[0].name == "info_nce"
-    expected["losses"] = sorted([*expected["losses"], "probe_loss", "probe_loss"])
-    assert names(registry) == expected
+    expected["losses"] += ["probe_one:probe_loss", "probe_two:probe_loss"]
+    found = names(registry)
+    assert {**found, "losses": sorted(found["losses"])} == {
+        **expected,
+        "losses": sorted(expected["losses"]),
+    }
+
+
+def test_a_qualified_name_finds_its_plugin(add):
+    """``plugin:name`` finds the component of that plugin, under a name that finds it again."""
+    registry = add({"probe-one": GOOD, "probe-two": GOOD.replace('""', '"another"')})
+    for plugin, summary in (("probe_one", ""), ("probe_two", "another")):
+        spec, owner = registry.find("losses", f"{plugin}:probe_loss")
+        assert (spec.summary, owner.name) == (summary, plugin)
+        assert registry.find("losses", spec.name) == (spec, owner)
+    assert registry.find("losses", "standard:info_nce") == registry.find("losses", "info_nce")
+    with pytest.raises(HarnessError, match="unknown loss 'probe_one:info_nce'"):
+        registry.find("losses", "probe_one:info_nce")
+
+
+def test_a_qualified_alias_leads_to_the_own_name(add):
+    """An alias that clashes, qualified, finds its component under the name that does not clash."""
+    registry = add({"probe-one": GOOD.replace('summary=""', 'summary="", aliases=("info_nce",)')})
+    assert registry.find("losses", "probe_one:info_nce")[0].name == "probe_loss"
+    assert registry.find("losses", "standard:info_nce")[0].name == "standard:info_nce"
+
+
+def test_two_plugins_of_one_name(tmp_path, add):
+    """Where qualified names are the same too, the error asks for no name that would not work."""
+    install(tmp_path, "probe-one", GOOD)
+    install(tmp_path, "probe-two", GOOD)
+    for name in ("one", "two"):
+        entry = tmp_path / f"probe_{name}-1.5.dist-info" / "entry_points.txt"
+        entry.write_text(f"[{GROUP}]\nsame = probe_{name}\n")
+    registry = add({})
+    for name in ("probe_loss", "same:probe_loss"):
+        with pytest.raises(HarnessError) as caught:
+            registry.find("losses", name)
+        assert caught.value.hint.startswith("uninstall one of the two")
+
+
+def test_a_plan_keeps_the_name_that_identifies(add):
+    """Plans of two losses of one name differ, each can be read by a worker, and without a clash a
+    qualified name gives the plan of the plain one."""
+    from harness.plan.plan import Request, build_plan
+
+    def plan(registry: Registry, loss: str):
+        request = Request(method="clip_vip", dataset="shapes", settings=(f"train.loss={{name: '{loss}'}}",))
+        return build_plan(request, registry)[0]
+
+    alone = installed()
+    assert plan(alone, "standard:info_nce").digest == plan(alone, "info_nce").digest
+    registry = add({"probe-one": GOOD, "probe-two": GOOD})
+    one, two = (plan(registry, f"probe_{which}:probe_loss") for which in ("one", "two"))
+    assert one.digest != two.digest
+    assert one.recipe.stages["finetune"].loss["name"] == "probe_one:probe_loss"
+    assert "probe-one:probe_one" in one.versions and "probe-two:probe_two" not in one.versions
+
+
+def test_a_qualified_data_set_keeps_its_recipes(add):
+    """A data set that has to be qualified is trained as before, and its name can stand in paths."""
+    from harness.plan.plan import Request, build_plan
+
+    source = """
+from dataclasses import replace
+from harness import hookimpl
+from harness_shapes import plugin
+
+@hookimpl
+def harness_datasets():
+    return [replace(spec, summary="a copy") for spec in plugin.harness_datasets()]
+"""
+    method = "clip4clip_seqtransf"
+    before = build_plan(Request(method=method, dataset="shapes", backbone="tiny"), installed())[0]
+    plan = build_plan(
+        Request(method=method, dataset="shapes:shapes", backbone="tiny"), add({"probe-one": source})
+    )[0]
+    assert plan.dataset == "shapes:shapes" and ":" not in plan.name
+    assert plan.recipe == before.recipe
+
+
+def test_a_retired_hook_warns(add, monkeypatch):
+    """A plugin that implements a deprecated hook works, and is told whose it is and what to do."""
+
+    def harness_old_losses():
+        """Called never."""
+
+    retired = DeprecationWarning("retired with API 2, implement harness_losses instead")
+    hook = hookspecs.hookspec(warn_on_impl=retired)(harness_old_losses)
+    monkeypatch.setattr(hookspecs, "harness_old_losses", hook, raising=False)
+    with pytest.warns(DeprecationWarning) as caught:
+        registry = add({"probe-good": GOOD + "\n@hookimpl\ndef harness_old_losses():\n    return []\n"})
+    expected = f"plugin probe_good (probe-good 1.5) implements harness_old_losses: {retired}"
+    assert [str(warning.message) for warning in caught] == [expected]
+    assert registry.find("losses", "probe_loss")
+    assert plugin_listing(registry).count(f"warning: {expected}") == 1
+
+
+@pytest.mark.parametrize("stated", ["(1, 1)", "(0, 1)", "(1, 5)", "[1, 2]"])
+def test_a_range_that_holds_our_version(add, stated):
+    """A plugin for a range of versions works in all of them."""
+    assert hookspecs.API_VERSION == 1
+    assert add({"probe-good": f"HARNESS_API = {stated}\n{GOOD}"}).find("losses", "probe_loss")
 
 
 def test_an_alias_that_is_another_plugins_name(add):
@@ -220,14 +325,15 @@ def test_the_command_works_beside_broken_plugins(tmp_path, harness):
     install(tmp_path, "probe-bad", "import no_such_module_here")
     install(tmp_path, "probe-one", GOOD)
     install(tmp_path, "probe-two", GOOD)
-    done = harness("plugins", PYTHONPATH=str(tmp_path))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = harness("plugins", PYTHONPATH=path)
     assert done.returncode == 0 and not done.stderr
     shown = " ".join(done.stdout.split())
     assert "NOT LOADED: import failed: ModuleNotFoundError: No module named 'no_such_module_here'" in shown
     assert "conflict: loss 'probe_loss'" in shown and "probe-two 1.5" in shown
-    done = harness("list", "losses", PYTHONPATH=str(tmp_path))
+    done = harness("list", "losses", PYTHONPATH=path)
     assert done.returncode == 0 and "info_nce" in done.stdout
-    done = harness("describe", "clip_vip", "--dataset", "shapes", PYTHONPATH=str(tmp_path))
+    done = harness("describe", "clip_vip", "--dataset", "shapes", PYTHONPATH=path)
     assert done.returncode == 0 and "stages.finetune.lr" in done.stdout
 
 
@@ -338,7 +444,7 @@ def test_heavy_libraries_have_one_door(door, modules):
     assert users == [CORE / door]
 
 
-@pytest.mark.parametrize("package", ["plan", "results"])
+@pytest.mark.parametrize("package", ["plan", "results", "report"])
 def test_the_light_packages_import_no_torch(package):
     """Importing every module of the package leaves torch, ray and av alone."""
     modules = [f"harness.{package}.{path.stem}" for path in sorted((CORE / package).glob("*.py"))]

@@ -204,11 +204,12 @@ def test_published_rows_are_never_ranked_among_measured_ones(tmp_path):
     ids=str,
 )
 def test_another_setting_is_another_table(tmp_path, change):
-    """A published row that differs in what it states stands under a heading that claims no ties."""
+    """A published row that differs in what it states stands under a heading that claims no ties, in a place
+    that is said to be empty."""
     text = page(tmp_path, change, measured=(sample(),))
     measured, other = text.split("\n## ")[1:]
     assert "Published" not in measured and "*method_a*" in other
-    assert "ties:" not in other and "Nothing was measured here." in other
+    assert "ties" not in other.lower() and "**Not measured.**" in other
 
 
 def test_a_table_with_clips_dropped_has_no_published_rows(tmp_path):
@@ -243,8 +244,8 @@ def test_tasks_without_ranks_come_after_ranks(tmp_path):
     """Their tables follow those of retrieval, post-processed ones too, and say a name once."""
     text = page(tmp_path, CAPTIONS, {"postprocess": "dual_softmax"}, {"method": "method_b"})
     titles = [line for line in text.splitlines() if line.startswith("## ")]
-    ranks = "test_a: 50 sentences x 50 videos, post-processing:"
-    assert titles == [f"## {ranks} none", f"## {ranks} dual_softmax", "## captioning: 50 videos"]
+    ranks, other = "## test_a: 50 sentences x 50 videos", "; differs in: post-processing dual_softmax"
+    assert titles == [ranks, f"{ranks}{other}", "## captioning: 50 videos"]
 
 
 def test_figures_of_other_tasks_are_told_apart_too(tmp_path):
@@ -257,12 +258,26 @@ def test_figures_of_other_tasks_are_told_apart_too(tmp_path):
     assert "tasks without ranks" not in page(tmp_path, {})
 
 
-def test_the_overview_ranks_measured_results_only(tmp_path):
-    """A published row neither fills nor leads a column; a data set with nothing else is only linked."""
-    rows = published.read(put(tmp_path / "rows.yaml", {"t2v": {"R@1": 99.9}}), "rows.yaml")
-    overview = leaderboard.pages([*rows.values(), sample("method_b", dataset="dolls")])["README.md"]
-    assert "99.9" not in overview and "| [toys]" not in overview
-    assert "Published results, nothing measured here: [toys](toys.md)." in overview
+def test_the_overview_has_measured_and_published_figures_side_by_side(tmp_path):
+    """A column has the best published row of its train split beside what was measured; an empty place says
+    so, and what to type; a data set of which nothing was published stands apart."""
+    best = {"t2v": {"R@1": 50.5}, "backbone": "larger"}
+    elsewhere = {"method": "method_c", "train_split": "none", "confidence": "recalled"}
+    file = put(tmp_path / "rows.yaml", {}, best, elsewhere, {"t2v": {"R@1": 99.9}, "protocol": "test_b"})
+    rows = published.read(file, "rows.yaml").values()
+    overview = leaderboard.pages([*rows, sample("method_b"), sample("method_b", dataset="dolls")])[
+        "README.md"
+    ]
+    both, alone = overview.split("\n## ")[1:]
+    assert "99.9" not in overview and "[dolls](dolls.md)" not in both and "[toys](toys.md)" not in alone
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in both.splitlines() if "|" in line]
+    assert cells[0] == ["Method", "[toys](toys.md), measured", "published"]
+    measured = f"{sample('method_b').metrics.t2v['R@1']:.1f} ["
+    assert cells[2:][0] == ["method_a", "not measured", "*50.5* <sup>1</sup>"]
+    assert cells[2:][1][1].startswith(measured) and cells[2:][1][2] == "—"
+    assert cells[2:][2] == ["method_c", "not measured", "*(44.5)* <sup>2, 3</sup>"]
+    assert "1. Read: a paper, table 2.\n2. Zero-shot, unlike the rest of its column.\n3. From memory" in both
+    assert "`harness run --method M --dataset toys --protocol test_a`" in both
 
 
 # the folder
@@ -284,8 +299,12 @@ def test_pages_follow_from_the_folder(tmp_path):
     copy = place / "published" / "paper.yaml"
     whole = copy.read_text()
     copy.write_text(whole.replace("44.5", "45.5"))
-    [problem] = leaderboard.check(place)
-    assert "toys.md line" in problem
+    problems = leaderboard.check(place)
+    assert [Path(said.partition(" line ")[0]).name for said in problems] == [
+        "README.md",
+        "toys.csv",
+        "toys.md",
+    ]
     copy.write_text(whole.replace("44.5", "high"))
     [problem] = leaderboard.check(place)
     assert f"{copy}:" in problem and "row 'row-1', field 't2v'" in problem

@@ -1,0 +1,68 @@
+"""The code blocks of a page, and a fresh set of plugins to run them with."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from harness.plugins import registry
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# (\S+\.(?:py|yaml|csv|toml))\n")
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, and the file that its first line says it is (else empty)."""
+
+    language: str
+    text: str
+    file: str
+
+
+def blocks(page: str) -> list[Block]:
+    """All fenced blocks of a page in their order."""
+    found = []
+    for language, text in _BLOCK.findall(page):
+        named = _FILE.match(text)
+        found.append(Block(language, text, named.group(1) if named else ""))
+    return found
+
+
+def write_files(page: str, folder: Path) -> list[str]:
+    """Write the blocks that are files, those of one name joined; returns their names."""
+    files: dict[str, str] = {}
+    for block in blocks(page):
+        if block.file:
+            first, text = block.text.split("\n", 1)  # a comment to the reader, but no csv has comments
+            text = text if block.file.endswith(".csv") else f"{first}\n{text}\n"
+            files[block.file] = files.get(block.file, "") + text
+    for name, text in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.suffix == ".py" and place.parent != folder:
+            (place.parent / "__init__.py").touch()
+        place.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+@contextmanager
+def plugins_of(folder: Path, *names: str) -> Iterator[None]:
+    """The process's registry with further plugins from ``folder``; everything is as before afterwards."""
+    path, modules = list(sys.path), set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_PLUGINS", ",".join(str(folder / name) for name in names))
+        registry.cache_clear()
+        try:
+            yield
+        finally:
+            registry.cache_clear()
+            sys.path[:] = path
+            for name in set(sys.modules) - modules:
+                if name.partition(".")[0] in {Path(name).stem for name in names}:
+                    del sys.modules[name]
