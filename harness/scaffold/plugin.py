@@ -24,7 +24,9 @@ COMMON, SUFFIX = "common", ".tmpl"
 _CALLED = {"temporal": "temporal module", "dataset": "data set"}
 #: What to do with an installed plugin of each kind.
 TRY = {
-    **dict.fromkeys(("temporal", "loss", "backbone", "method"), "harness run --method {name} --dataset shapes"),
+    **dict.fromkeys(
+        ("temporal", "loss", "backbone", "method"), "harness run --method {name} --dataset shapes"
+    ),
     "dataset": "harness data sample {name} DIR && harness run --method clip_vip --dataset {name} --data-root DIR",
     "task": "harness run --method clip_vip --dataset shapes --task {name}",
 }
@@ -79,7 +81,8 @@ def check_name(name: str, registry: Registry) -> None:
     for kind, names in sorted(registry.components.items()):
         for _, plugin in names.get(name, []):
             raise HarnessError(
-                f"'{name}' is the name of one of the installed {kind}, of {plugin.label}", "choose another name"
+                f"'{name}' is the name of one of the installed {kind}, of {plugin.label}",
+                "choose another name",
             )
     if find_spec(f"harness_{name}") is not None:
         raise HarnessError(f"a package harness_{name} is installed already", "choose another name")
