@@ -39,7 +39,9 @@ class Crew:
 
     def __init__(self, size: int, folder: Path) -> None:
         self.folder, self.groups = folder, 0
-        context = torch.multiprocessing.get_context("spawn")
+        # One process imports what all need, and is copied: before it has any thread, so that is safe.
+        context = torch.multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["harness.testing.nursery"])
         self.members = []
         for _ in range(size):
             ours, theirs = context.Pipe()

@@ -7,15 +7,15 @@ import math
 import torch
 
 from harness.models import Loss
-from harness.testing import made_up
 from harness.testing.kit import Fault, Subject
+from harness.testing.plain import make
 from harness.testing.steps import Step, a_few_at_a_time, alone, same_for_any_number
 
 PREPARED = "the factory makes a loss"
 
 
 def prepare(subject: Subject) -> Step:
-    made_up.make(subject, Loss)
+    make(subject, Loss)
     return Step.of(subject)
 
 

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from harness.models import Backbone, BuildContext, Features, TemporalModule, TextBatch, Tokenizer, VideoBatch
 from harness.models.assembly import build_backbone
-from harness.plan.recipe import Layers, convert
-from harness.plugins import Registry, load_factory
-from harness.testing.kit import Fault, Subject
+from harness.plugins import Registry
 
 FRAMES = 4
 TEXT_LENGTH = 16
@@ -35,23 +33,6 @@ TOLERANCE = 1e-4
 
 _WORDS = ("a red circle", "two dogs", "someone", "the green bar", "a man in a boat", "it", "rain", "an old car")
 _DEEDS = ("moves to the left", "sings", "is cut into five equal pieces and fried", "turns around slowly")
-
-
-def options_of(subject: Subject) -> Any:
-    """The component's options as it is tried: its defaults, and over them what it says is small."""
-    path = (subject.kind, subject.name, "small")
-    return convert(dict(subject.spec.small), subject.spec.options, path, Layers())
-
-
-def make(subject: Subject, expected: type, *arguments: Any) -> Any:
-    """What the component's factory returns, small; anything but ``expected`` is a fault."""
-    made = load_factory(subject.spec.factory, subject.plugin)(options_of(subject), *arguments)
-    if not isinstance(made, expected):
-        raise Fault(
-            f"the factory {subject.spec.factory} returned a {type(made).__name__}",
-            f"it has to return a {expected.__name__}",
-        )
-    return made
 
 
 def tower(registry: Registry) -> Backbone:

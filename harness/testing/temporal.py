@@ -13,6 +13,7 @@ from harness.models import Backbone, Features, TemporalModule, TextBatch, VideoB
 from harness.testing import made_up, writing
 from harness.testing.kit import Fault, NotChecked, Subject
 from harness.testing.made_up import TOLERANCE, apart
+from harness.testing.plain import make
 from harness.testing.steps import Step, same_for_any_number
 
 PREPARED = "the factory makes a temporal module"
@@ -52,7 +53,7 @@ def build(subject: Subject, seed: int = 0, load: bool = True) -> tuple[Backbone,
     torch.manual_seed(seed)
     backbone = made_up.tower(subject.registry)
     context = made_up.context(backbone, subject.registry, load)
-    module = made_up.make(subject, TemporalModule, context)
+    module = make(subject, TemporalModule, context)
     module.enter_stage(subject.spec.stage_options(), None, True)
     return backbone, module
 
