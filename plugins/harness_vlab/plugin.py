@@ -26,6 +26,9 @@ _SMALL = {
     "layers": 2,
     "intermediate_size": 32,
     "positions": 32,
+    "image_backbone": {"name": "tiny"},
+    "bert": "",
+    "vocabulary": "",
 }
 
 
