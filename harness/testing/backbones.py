@@ -56,13 +56,24 @@ def declared(bench: Bench) -> None:
     """Name, provenance, width, pixels and tokens are stated, and are what they say."""
     backbone, pre = bench.backbone, bench.backbone.preprocess
     if not backbone.name or not backbone.pretraining:
-        raise Fault("name or pretraining is empty", "the leaderboard prints both; 'none (random)' without weights")
+        raise Fault(
+            "name or pretraining is empty", "the leaderboard prints both; 'none (random)' without weights"
+        )
     if not all(s > 0 for s in pre.std) or len(pre.mean) != 3 or not all(0 <= m <= 1 for m in pre.mean):
         raise Fault(f"mean {pre.mean} and std {pre.std} are not of pixels in 0..1", "divide by 255 first")
     if not bench.pictures.is_floating_point() or bench.pictures.shape[-2:] != (pre.size, pre.size):
-        raise Fault(f"normalise gives {bench.pictures.dtype} {list(bench.pictures.shape)}", "floats of the same shape")
-    if bench.tokens.dtype != torch.int64 or bench.mask.dtype != torch.bool or bench.tokens.shape != bench.mask.shape:
-        raise Fault(f"the tokenizer gives {bench.tokens.dtype} and {bench.mask.dtype}", "int64 tokens and a bool mask, [B, L]")
+        raise Fault(
+            f"normalise gives {bench.pictures.dtype} {list(bench.pictures.shape)}", "floats of the same shape"
+        )
+    if (
+        bench.tokens.dtype != torch.int64
+        or bench.mask.dtype != torch.bool
+        or bench.tokens.shape != bench.mask.shape
+    ):
+        raise Fault(
+            f"the tokenizer gives {bench.tokens.dtype} and {bench.mask.dtype}",
+            "int64 tokens and a bool mask, [B, L]",
+        )
     if not isinstance(backbone.logit_scale, torch.nn.Parameter) or backbone.logit_scale.numel() != 1:
         raise Fault("logit_scale is not one parameter", "the learned log of the inverse temperature")
 
@@ -71,12 +82,17 @@ def pictures(bench: Bench) -> None:
     """``[N, D]``, finite, and each picture's by itself."""
     found = bench.frames()
     if found.shape != (PICTURES, bench.backbone.dim):
-        raise Fault(f"encode_frames gives {list(found.shape)}", f"[{PICTURES}, {bench.backbone.dim}]: dim is {bench.backbone.dim}")
+        raise Fault(
+            f"encode_frames gives {list(found.shape)}",
+            f"[{PICTURES}, {bench.backbone.dim}]: dim is {bench.backbone.dim}",
+        )
     if not torch.isfinite(found).all():
         raise Fault("features of plain pictures are not finite")
     scale = max(1.0, found.abs().max().item())
     if largest_difference(found[:1], bench.frames(slice(0, 1))) > TOLERANCE * scale:
-        raise Fault("a picture's features leak across the batch: alone they are others", "treat each row by itself")
+        raise Fault(
+            "a picture's features leak across the batch: alone they are others", "treat each row by itself"
+        )
     if largest_difference(found[:1], found[1:2]) < 1e-7 * scale:
         raise Fault("two pictures have the same features")
 
@@ -90,12 +106,17 @@ def texts(bench: Bench) -> None:
         shape = None if found.pooled is None else list(found.pooled.shape)
         raise Fault(f"encode_text gives pooled {shape}", f"[{TEXTS}, {bench.backbone.dim}]")
     if found.tokens.ndim != 3 or found.mask.dtype != torch.bool or found.mask.shape != found.tokens.shape[:2]:
-        raise Fault(f"encode_text gives tokens {list(found.tokens.shape)}, mask {found.mask.dtype}", "[B, N, D] and bool [B, N]")
+        raise Fault(
+            f"encode_text gives tokens {list(found.tokens.shape)}, mask {found.mask.dtype}",
+            "[B, N, D] and bool [B, N]",
+        )
     if not torch.isfinite(found.pooled).all():
         raise Fault("features of plain texts are not finite")
     scale = max(1.0, found.pooled.abs().max().item())
     if made_up.apart(found[slice(1, 2)], alone) > TOLERANCE * scale:
-        raise Fault("a text's features leak across the batch: alone they are others", "treat each row by itself")
+        raise Fault(
+            "a text's features leak across the batch: alone they are others", "treat each row by itself"
+        )
 
 
 def view(bench: Bench) -> None:
@@ -104,7 +125,10 @@ def view(bench: Bench) -> None:
         found, whole = bench.backbone.visual.forward(bench.pictures), bench.frames()
     difference = largest_difference(found, whole) / max(1.0, whole.abs().max().item())
     if not difference <= 1e-5:
-        raise Fault(f"run piece by piece the visual tower differs by {difference:.2g}", "the view has to include every norm, scale and position")
+        raise Fault(
+            f"run piece by piece the visual tower differs by {difference:.2g}",
+            "the view has to include every norm, scale and position",
+        )
 
 
 def seeds(bench: Bench) -> None:
@@ -112,7 +136,9 @@ def seeds(bench: Bench) -> None:
     first, second = build(bench.subject, 3).state_dict(), build(bench.subject, 3).state_dict()
     differing = [name for name, value in first.items() if not torch.equal(value, second[name])]
     if differing:
-        raise Fault(f"two towers of one seed differ: {differing[0]}", "draw from torch's global random numbers")
+        raise Fault(
+            f"two towers of one seed differ: {differing[0]}", "draw from torch's global random numbers"
+        )
 
 
 def weights(bench: Bench) -> None:
@@ -127,7 +153,10 @@ def weights(bench: Bench) -> None:
     with torch.no_grad():
         difference = largest_difference(filled.encode_frames(bench.pictures), bench.frames())
     if difference > TOLERANCE:
-        raise Fault(f"a tower filled from its own weights() differs by {difference:.2g}", "return every parameter and buffer that counts")
+        raise Fault(
+            f"a tower filled from its own weights() differs by {difference:.2g}",
+            "return every parameter and buffer that counts",
+        )
 
 
 def depths(bench: Bench) -> None:
@@ -136,7 +165,11 @@ def depths(bench: Bench) -> None:
         found = {name: bench.backbone.depth(name) for name, _ in bench.backbone.named_parameters()}
     except HarnessError as error:
         raise NotChecked(f"refused by name: {error.message}") from error
-    wrong = [name for name, depth in found.items() if depth is not None and (not isinstance(depth, int) or depth < 0)]
+    wrong = [
+        name
+        for name, depth in found.items()
+        if depth is not None and (not isinstance(depth, int) or depth < 0)
+    ]
     if wrong:
         raise Fault(f"the depth of {wrong[0]} is {found[wrong[0]]!r}", "0, the number of its layer, or None")
 

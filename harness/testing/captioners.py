@@ -37,7 +37,10 @@ def form(bench: Bench) -> None:
     """A str for each uint8 picture, and a stated origin of the weights."""
     said = bench.say()
     if not isinstance(said, list) or len(said) != PICTURES or not all(isinstance(text, str) for text in said):
-        raise Fault(f"{PICTURES} pictures have the captions {said!r}", "return a list with a str for each, '' for none")
+        raise Fault(
+            f"{PICTURES} pictures have the captions {said!r}",
+            "return a list with a str for each, '' for none",
+        )
     if not bench.captioner.pretraining:
         raise Fault("pretraining is empty", "say where the weights come from")
 

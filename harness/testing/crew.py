@@ -53,8 +53,12 @@ class Crew:
         """``function(workers, *arguments)`` in ``world`` processes; their results by rank."""
         self.groups += 1
         meeting = self.folder / f"group-{self.groups}"
-        for rank, (_, pipe) in enumerate(self.members[:world]):
-            pipe.send((str(meeting), rank, world, function, arguments))
+        try:
+            for rank, (_, pipe) in enumerate(self.members[:world]):
+                pipe.send((str(meeting), rank, world, function, arguments))
+        except OSError as error:
+            self.close()
+            raise WorkerError(f"a worker died before it had anything to do: {error}") from None
         answers = []
         for rank, (_, pipe) in enumerate(self.members[:world]):
             try:

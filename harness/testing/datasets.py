@@ -43,7 +43,9 @@ def prepare(subject: Subject) -> Bench:
         if str(root) not in f"{error.message} {error.hint}":
             raise Fault(f"over an empty folder it says: {error.message}", "say where it looked") from error
     else:
-        raise Fault("an empty folder is opened without an error", "raise HarnessError that says which files it wants")
+        raise Fault(
+            "an empty folder is opened without an error", "raise HarnessError that says which files it wants"
+        )
     if not subject.spec.sample:
         return Bench(subject, folder, None)
     load_factory(subject.spec.sample, subject.plugin)(root)
@@ -62,7 +64,9 @@ def protocols(bench: Bench) -> None:
             if split in splits and not bench.opened.clips(split):
                 raise Fault(f"the split '{split}' of the protocol {protocol.name} has no clips")
     if not any(protocol.test in splits for protocol in bench.subject.spec.protocols):
-        raise Fault(f"no protocol's test split is among {list(splits)}", "splits() names those whose files are there")
+        raise Fault(
+            f"no protocol's test split is among {list(splits)}", "splits() names those whose files are there"
+        )
 
 
 def consistent(bench: Bench) -> None:
@@ -76,7 +80,10 @@ def consistent(bench: Bench) -> None:
             _unique(f"{what} of '{split}'", [text.id for text in texts])
             strays = [text.id for text in texts if text.clip_id not in set(ids)]
             if strays:
-                raise Fault(f"the {what} {strays[0]} of '{split}' is about no clip of that split", "clip_id is a clip's id")
+                raise Fault(
+                    f"the {what} {strays[0]} of '{split}' is about no clip of that split",
+                    "clip_id is a clip's id",
+                )
             if any(not text.text.strip() for text in texts):
                 raise Fault(f"a {what} of '{split}' is empty", "leave it out, or say why it counts")
 
@@ -97,9 +104,13 @@ def counted(bench: Bench) -> None:
         clips = dataset.clips(split)
         missing = [clip.id for clip in clips if clip.path is None]
         if (said.clips, said.captions) != (len(clips), len(dataset.captions(split))):
-            raise Fault(f"check of '{split}' counts {said.clips} clips and {said.captions} captions, which are not what is listed")
+            raise Fault(
+                f"check of '{split}' counts {said.clips} clips and {said.captions} captions, which are not what is listed"
+            )
         if sorted(said.missing) != sorted(missing):
-            raise Fault(f"check of '{split}' names {len(said.missing)} missing clips, {len(missing)} have no path")
+            raise Fault(
+                f"check of '{split}' names {len(said.missing)} missing clips, {len(missing)} have no path"
+            )
 
 
 def repeatable(bench: Bench) -> None:
@@ -107,8 +118,13 @@ def repeatable(bench: Bench) -> None:
     first = bench.opened
     again = make(bench.subject, Dataset, Path(bench.folder.name) / "sample")
     for split in first.splits():
-        if list(first.clips(split)) != list(again.clips(split)) or list(first.captions(split)) != list(again.captions(split)):
-            raise Fault(f"'{split}' lists its clips or texts otherwise when it is opened again", "sort what a folder lists")
+        if list(first.clips(split)) != list(again.clips(split)) or list(first.captions(split)) != list(
+            again.captions(split)
+        ):
+            raise Fault(
+                f"'{split}' lists its clips or texts otherwise when it is opened again",
+                "sort what a folder lists",
+            )
 
 
 def readable(bench: Bench) -> None:
@@ -121,7 +137,10 @@ def readable(bench: Bench) -> None:
         for clip in [clip for clip in bench.opened.clips(split) if clip.path is not None][:1]:
             length = probe(clip.path).duration_s
             if not 0 <= clip.start_s < (clip.end_s if clip.end_s is not None else length):
-                raise Fault(f"clip {clip.id} is shown from {clip.start_s} s to {clip.end_s} s", "seconds from the file's first frame")
+                raise Fault(
+                    f"clip {clip.id} is shown from {clip.start_s} s to {clip.end_s} s",
+                    "seconds from the file's first frame",
+                )
 
 
 CHECKS = (

@@ -31,7 +31,16 @@ BACKBONE: Mapping[str, Any] = {
 #: Absolute, for features of about unit size in single precision.
 TOLERANCE = 1e-4
 
-_WORDS = ("a red circle", "two dogs", "someone", "the green bar", "a man in a boat", "it", "rain", "an old car")
+_WORDS = (
+    "a red circle",
+    "two dogs",
+    "someone",
+    "the green bar",
+    "a man in a boat",
+    "it",
+    "rain",
+    "an old car",
+)
 _DEEDS = ("moves to the left", "sings", "is cut into five equal pieces and fried", "turns around slowly")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import tempfile
@@ -58,7 +60,9 @@ def _resolve(
 ) -> Recipe:
     """The recipe as a run would have it; a fault says which of the method's recipes is wrong."""
     registry, method = subject.registry, subject.spec
-    where = ", ".join(filter(None, (dataset and f"on {dataset}", variant, task, ablation and " ".join(ablation))))
+    where = ", ".join(
+        filter(None, (dataset and f"on {dataset}", variant, task, ablation and " ".join(ablation)))
+    )
     try:
         known: DatasetSpec | None = registry.find("datasets", dataset)[0] if dataset else None
         layers = lay_recipes(method, known, task)
@@ -66,10 +70,14 @@ def _resolve(
         recipe = resolve(layers, registry, known)
         return with_task(recipe, task, layers, registry) if task else recipe
     except HarnessError as error:
-        raise Fault(f"its recipe{' ' + where if where else ''} is wrong: {error.message}", error.hint) from error
+        raise Fault(
+            f"its recipe{' ' + where if where else ''} is wrong: {error.message}", error.hint
+        ) from error
 
 
-def _lay(layers: Layers, method: MethodSpec, dataset: str, variant: str, ablation: tuple[str, str] | None) -> None:
+def _lay(
+    layers: Layers, method: MethodSpec, dataset: str, variant: str, ablation: tuple[str, str] | None
+) -> None:
     if variant:
         lay_variants(layers, [variant], method, dataset)
     if ablation:
@@ -94,11 +102,15 @@ def smoke_run(method: MethodSpec, registry: Registry, task: str) -> None:
     request = Request(method=method.name, dataset=DATASET, task=task)
     full, _ = build_plan(request, registry)
     plan, _ = build_plan(
-        Request(method=method.name, dataset=DATASET, task=task, settings=tuple(_small(full.recipe, registry))), registry
+        Request(
+            method=method.name, dataset=DATASET, task=task, settings=tuple(_small(full.recipe, registry))
+        ),
+        registry,
     )
     with tempfile.TemporaryDirectory(prefix="harness-check-") as folder:
         where = engine.Places(Path(folder) / "runs", Path(folder) / "leaderboards")
-        record = engine.run(plan, registry, where, workers=0)
+        with contextlib.redirect_stderr(io.StringIO()):  # progress, which nobody asked for here
+            record = engine.run(plan, registry, where, workers=0)
         [log] = where.runs.glob("*/log.jsonl")
         steps = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     wanted = len(plan.recipe.stages) * (TRAIN_CLIPS // BATCH)

@@ -44,7 +44,9 @@ def groups(subject: Subject) -> None:
     """The groups are the given ones, with their rates; the engine sets ``lr`` before every step."""
     made = _build(subject, _parameters()).param_groups
     if [(group["lr"], group["weight_decay"]) for group in made] != [(0.01, 0.1), (0.01, 0.0)]:
-        raise Fault("its parameter groups are not those that it was given", "pass `groups` on to torch's Optimizer")
+        raise Fault(
+            "its parameter groups are not those that it was given", "pass `groups` on to torch's Optimizer"
+        )
 
 
 def moves(subject: Subject) -> None:
@@ -53,11 +55,16 @@ def moves(subject: Subject) -> None:
     _steps(_build(subject, parameters), parameters, 0, 3)
     for old, new in zip(before, parameters, strict=True):
         if torch.equal(old, new) or not torch.isfinite(new).all():
-            raise Fault("three steps leave a tensor where it was, or make it no number", "check the update of every group")
+            raise Fault(
+                "three steps leave a tensor where it was, or make it no number",
+                "check the update of every group",
+            )
     still = _parameters()
     _steps(_build(subject, still, rate=0.0), still, 0, 3)
     if not all(torch.equal(old, new) for old, new in zip(before, still, strict=True)):
-        raise Fault("with lr 0 it moves weights", "read the rate from group['lr'] in every step, for the decay too")
+        raise Fault(
+            "with lr 0 it moves weights", "read the rate from group['lr'] in every step, for the decay too"
+        )
 
 
 def resumed(subject: Subject) -> None:
@@ -71,7 +78,9 @@ def resumed(subject: Subject) -> None:
     again.load_state_dict(state)
     _steps(again, half, 2, 4)
     if not all(torch.equal(one, other) for one, other in zip(whole, half, strict=True)):
-        raise Fault("a resumed run takes other steps", "keep all that a step depends on in self.state or the groups")
+        raise Fault(
+            "a resumed run takes other steps", "keep all that a step depends on in self.state or the groups"
+        )
 
 
 CHECKS = (

@@ -18,7 +18,9 @@ TEXTS, CLIPS, MISSING = 8, 6, 4
 def prepare(subject: Subject) -> Any:
     made = load_factory(subject.spec.factory, subject.plugin)(options_of(subject))
     if not callable(made):
-        raise Fault(f"the factory returned a {type(made).__name__}", "return a function of scores and missing")
+        raise Fault(
+            f"the factory returned a {type(made).__name__}", "return a function of scores and missing"
+        )
     return made
 
 
@@ -35,10 +37,15 @@ def form(post: Any) -> None:
     given, scores = _scores(), _scores()
     made = post(scores, _none_missing())
     if not isinstance(made, tuple | list) or len(made) != 2:
-        raise Fault(f"it returned a {type(made).__name__}", "return the matrices of text-to-video and video-to-text")
+        raise Fault(
+            f"it returned a {type(made).__name__}", "return the matrices of text-to-video and video-to-text"
+        )
     for direction, matrix in zip(("text-to-video", "video-to-text"), made, strict=True):
         if np.shape(matrix) != given.shape:
-            raise Fault(f"the scores of {direction} are {list(np.shape(matrix))}", f"[texts, videos], {list(given.shape)}")
+            raise Fault(
+                f"the scores of {direction} are {list(np.shape(matrix))}",
+                f"[texts, videos], {list(given.shape)}",
+            )
         if not np.isfinite(matrix).all():
             raise Fault(f"the scores of {direction} are not all finite", "subtract the largest before exp()")
     if not np.array_equal(scores, given):
@@ -54,9 +61,14 @@ def missing(post: Any) -> None:
     one, other = _scores(), _scores()
     one[:, MISSING], other[:, MISSING] = -9.0, 9.0
     kept = ~gone
-    for direction, a, b in zip(("text-to-video", "video-to-text"), post(one, gone), post(other, gone), strict=True):
+    for direction, a, b in zip(
+        ("text-to-video", "video-to-text"), post(one, gone), post(other, gone), strict=True
+    ):
         if not np.allclose(a[:, kept], b[:, kept], rtol=0, atol=1e-12):
-            raise Fault(f"the column of a missing clip changes other scores of {direction}", "leave out what `missing` marks")
+            raise Fault(
+                f"the column of a missing clip changes other scores of {direction}",
+                "leave out what `missing` marks",
+            )
 
 
 CHECKS = (("two matrices as large as the scores", form), ("missing clips have no say", missing))

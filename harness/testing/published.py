@@ -15,7 +15,7 @@ def prepare(subject: Subject) -> dict:
 
 def sourced(rows: dict) -> None:
     """Each says where its figures stand."""
-    silent = [name for name, record in rows.items() if not record.published or not record.published.source]
+    silent = [name for name, record in rows.items() if not record.source]
     if silent:
         raise Fault(f"without a source: {', '.join(silent)}", "source: the paper, and its table")
 

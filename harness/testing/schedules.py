@@ -21,7 +21,9 @@ Rate = Callable[[int, int, float], float]
 def prepare(subject: Subject) -> Rate:
     made = load_factory(subject.spec.factory, subject.plugin)(options_of(subject))
     if not callable(made):
-        raise Fault(f"the factory returned a {type(made).__name__}", "return a function of step, total and base rate")
+        raise Fault(
+            f"the factory returned a {type(made).__name__}", "return a function of step, total and base rate"
+        )
     return made
 
 
@@ -31,9 +33,14 @@ def usable(rate: Rate) -> None:
         factors = [rate(step, total, BASE) for step in range(total)]
         for step, factor in enumerate(factors):
             if not isinstance(factor, int | float) or not math.isfinite(factor) or factor < 0:
-                raise Fault(f"step {step} of {total} has the factor {factor!r}", "steps count from 0 and end before the total")
+                raise Fault(
+                    f"step {step} of {total} has the factor {factor!r}",
+                    "steps count from 0 and end before the total",
+                )
         if total == TOTALS[-1] and not any(factors):
-            raise Fault(f"all {total} steps have the factor 0", "the factor is on the base rate: 1 is all of it")
+            raise Fault(
+                f"all {total} steps have the factor 0", "the factor is on the base rate: 1 is all of it"
+            )
 
 
 def stateless(rate: Rate) -> None:
@@ -42,7 +49,9 @@ def stateless(rate: Rate) -> None:
     forward = [rate(step, total, BASE) for step in range(total)]
     backward = [rate(step, total, BASE) for step in reversed(range(total))]
     if forward != backward[::-1]:
-        raise Fault("a step's factor depends on what was asked before", "compute it from step and total alone")
+        raise Fault(
+            "a step's factor depends on what was asked before", "compute it from step and total alone"
+        )
 
 
 CHECKS = (("every step has a factor", usable), ("a resumed run has the same factors", stateless))

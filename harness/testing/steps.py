@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,17 @@ FRAME_MEAN = "the mean of the frames"
 
 @dataclass(frozen=True)
 class Step:
-    """Recipe values of a temporal module and a loss, and where another process finds their plugins."""
+    """Recipe values, in JSON, of a temporal module and a loss, and where another process finds their plugins.
+
+    ``training``: the model is in training mode, whose dropout layers are off. ``draws`` seeds what is drawn
+    from torch's global random numbers all the same.
+    """
 
     plugins: tuple[tuple[str, str, str, str], ...]
-    temporal: Mapping[str, Any]
-    loss: Mapping[str, Any]
+    temporal: str  # JSON
+    loss: str  # JSON
+    training: bool = True
+    draws: int = 0
 
     @staticmethod
     def of(subject: Subject) -> Step:
@@ -45,9 +52,11 @@ class Step:
         that has what it asks for."""
         own = {"name": subject.name, **subject.spec.small}
         if subject.kind == "temporal modules":
-            return Step(_places(subject.plugin), own, Stage().loss)
-        module, owner = _generative(subject) if subject.spec.generates else ({"name": FRAME_MEAN}, subject.plugin)
-        return Step(_places(subject.plugin, owner), module, own)
+            return Step(_places(subject.plugin), json.dumps(own), json.dumps(Stage().loss))
+        module, owner = (
+            _generative(subject) if subject.spec.generates else ({"name": FRAME_MEAN}, subject.plugin)
+        )
+        return Step(_places(subject.plugin, owner), json.dumps(module), json.dumps(own))
 
 
 def _places(*plugins: Plugin) -> tuple[tuple[str, str, str, str], ...]:
@@ -70,11 +79,15 @@ def first_step(workers: Workers, step: Step, micro_batch: int = 0) -> tuple[floa
     """The loss of the global batch and every gradient, in double precision and without dropout."""
     known = _with_plugins(step)
     model, loss = _parts(step, known)
-    stage = Stage(loss=dict(step.loss), precision="fp64")
-    recipe = Recipe(model=Model(backbone=dict(made_up.BACKBONE), temporal=dict(step.temporal)), stages={"try": stage})
+    stage = Stage(loss=json.loads(step.loss), precision="fp64")
+    recipe = Recipe(
+        model=Model(backbone=dict(made_up.BACKBONE), temporal=json.loads(step.temporal)),
+        stages={"try": stage},
+    )
     trainer = Trainer(model, recipe, {}, None, workers, known, 0, Path(), micro_batch=micro_batch)
     batch = _share(_batch(model, loss_spec(stage, known).sources), workers)
     clip_ids = [name for names in workers.gather_objects(batch.clip_ids) for name in names]
+    torch.manual_seed(step.draws)
     encoded = trainer.encode(batch, stage)
     value = trainer.compute_loss(loss, batch, encoded.features, clip_ids, stage)
     if not isinstance(value, Tensor) or value.ndim:
@@ -83,11 +96,14 @@ def first_step(workers: Workers, step: Step, micro_batch: int = 0) -> tuple[floa
     encoded.backward()
     named = list(nn.ModuleDict({"model": model, "loss": loss}).named_parameters())
     workers.average_gradients([p for _, p in named])
-    return value.item(), {name.removeprefix("model."): p.grad for name, p in named if p.grad is not None}
+    return value.item(), {
+        name.removeprefix("model."): p.grad for name, p in named if p.grad is not None and p.numel()
+    }
 
 
 def same_for_any_number(step: Step) -> None:
     """Raise :class:`Fault` where two or four processes have another loss, or another gradient, than one."""
+    step = steady(step)
     loss, gradients = alone(step)
     for world in WORLDS:
         try:
@@ -99,13 +115,26 @@ def same_for_any_number(step: Step) -> None:
         _same_gradients(gradients, found[0][1], f"for {world} workers")
 
 
+@lru_cache(maxsize=4)  # the checks of one component
 def alone(step: Step, micro_batch: int = 0) -> tuple[float, dict[str, Tensor]]:
     """The step in this process."""
     return first_step(Workers(0, 1, torch.device("cpu")), step, micro_batch)
 
 
+def steady(step: Step) -> Step:
+    """The step in training mode, or in eval mode where the model draws at random in training: what it
+    draws may depend on the worker, as dropout does."""
+    return step if is_steady(step) else replace(step, training=False)
+
+
+def is_steady(step: Step) -> bool:
+    """Whether the loss is a function of the samples, whatever torch's global random numbers are."""
+    return alone(step)[0] == alone(replace(step, draws=step.draws + 1))[0]
+
+
 def a_few_at_a_time(step: Step) -> None:
     """Raise :class:`Fault` where samples that are encoded two at a time have another loss or gradient."""
+    step = steady(step)
     loss, gradients = alone(step)
     found, others = alone(step, micro_batch=2)
     if abs(found - loss) > RELATIVE * max(1.0, abs(loss)):
@@ -152,17 +181,19 @@ def _with_plugins(step: Step) -> Registry:
 def _parts(step: Step, known: Registry) -> tuple[VideoTextModel, nn.Module]:
     torch.manual_seed(0)
     backbone = made_up.tower(known)
-    if step.temporal["name"] == FRAME_MEAN:
+    value = json.loads(step.temporal)
+    if value["name"] == FRAME_MEAN:
         temporal: TemporalModule = made_up.FrameMean()
     else:
-        temporal = make(step.temporal, "temporal modules", known, made_up.context(backbone, known))
-        spec = known.find("temporal modules", step.temporal["name"])[0]
+        temporal = make(value, "temporal modules", known, made_up.context(backbone, known))
+        spec = known.find("temporal modules", value["name"])[0]
         temporal.enter_stage(spec.stage_options(), None, True)
-    model, loss = VideoTextModel(backbone, temporal), build_loss(step.loss, known)
+    model, loss = VideoTextModel(backbone, temporal), build_loss(json.loads(step.loss), known)
     for part in (model, loss):
         made_up.stir(part)
         made_up.without_dropout(part)
         part.double().train()
+    model.train(step.training)
     with torch.no_grad():
         model.backbone.logit_scale.fill_(1.0)
     return model, loss
@@ -178,7 +209,9 @@ def _batch(model: VideoTextModel, sources: tuple[str, ...]) -> Batch:
         if source == "video":
             made[source] = video
         elif source == "frame":
-            made[source] = VideoBatch(video.ids, video.frames[:, 1:2], video.mask[:, 1:2], video.times[:, 1:2])
+            made[source] = VideoBatch(
+                video.ids, video.frames[:, 1:2], video.mask[:, 1:2], video.times[:, 1:2]
+            )
         else:
             text = made_up.texts(made_up.sentences(SAMPLES, first=SAMPLES * number), model.tokenizers)
             made[source] = replace(text, video_ids=video.ids)
