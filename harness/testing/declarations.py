@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from harness.plugins import KINDS, load_factory, singular
-from harness.testing.kit import Fault, Subject, _components
+from harness.testing.kit import Fault, Subject, components
 
 PREPARED = "the plugin loads"
 
@@ -62,7 +62,7 @@ def light(subject: Subject) -> None:
 
 
 def factories(subject: Subject) -> None:
-    for component in _components(subject.registry, subject.plugin):
+    for component in components(subject.registry, subject.plugin):
         path = getattr(component.spec, "factory", None)
         if path is None:
             continue
@@ -83,9 +83,17 @@ def summaries(subject: Subject) -> None:
         raise Fault(f"without a summary: {', '.join(silent)}", "`harness list` shows it; one line is enough")
 
 
+def parity(subject: Subject) -> None:
+    """See :mod:`harness.testing.parity`, which imports torch."""
+    from harness.testing.parity import check
+
+    check(subject)
+
+
 CHECKS = (
     ("no other plugin has its names", names),
     ("listing it imports nothing heavy", light),
     ("every factory can be imported", factories),
     ("every component says what it is", summaries),
+    ("reference figures that it ships are met", parity),
 )

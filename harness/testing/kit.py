@@ -90,7 +90,7 @@ def subjects(registry: Registry, asked: str) -> list[Subject]:
     by name or alias. An unknown name is a :class:`HarnessError`."""
     found = []
     for plugin in (p for p in registry.plugins if asked in (p.name, p.distribution)):
-        found += [Subject(registry, plugin, WHOLE), *_components(registry, plugin)]
+        found += [Subject(registry, plugin, WHOLE), *components(registry, plugin)]
     if not found:
         found = [
             Subject(registry, owner, kind, spec)
@@ -106,7 +106,8 @@ def subjects(registry: Registry, asked: str) -> list[Subject]:
     return found
 
 
-def _components(registry: Registry, plugin: Plugin) -> list[Subject]:
+def components(registry: Registry, plugin: Plugin) -> list[Subject]:
+    """What a plugin declares, kind by kind."""
     return [
         Subject(registry, plugin, kind, spec)
         for kind in KINDS

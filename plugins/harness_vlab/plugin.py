@@ -28,7 +28,7 @@ _SMALL = {
     "positions": 32,
     "image_backbone": {"name": "tiny"},
     "bert": "",
-    "vocabulary": "",
+    "vocabulary": f"{_RECIPES}tiny_vocab.txt",
 }
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from importlib.metadata import entry_points
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from harness.plugins import GROUP, Plugin, Registry, discover
-from harness.testing import Outcome, Subject, examine, subjects
+from harness.testing import Fault, Outcome, Subject, examine, parity, subjects
 
 HERE = "tests.conformance.broken"
 
@@ -24,14 +27,20 @@ def registry() -> Registry:
     return found
 
 
-def failed(registry: Registry, kind: str, name: str) -> dict[str, Outcome]:
-    """The failed checks of a component or plugin, by title."""
+def failed(registry: Registry, kind: str, name: str, until: str = "") -> dict[str, Outcome]:
+    """The failed checks of a component or plugin by title, no further than the one of that title."""
     [subject] = [s for s in subjects(registry, name) if s.kind == kind]
-    return {o.check: o for o in examine(subject) if o.status == "failed"}
+    found = {}
+    for outcome in examine(subject):
+        if outcome.status == "failed":
+            found[outcome.check] = outcome
+        if outcome.check == until:
+            break
+    return found
 
 
 TEMPORAL = {
-    "leaky": ("features do not depend on the rest of the batch", "leak across the batch: alone they differ"),
+    "leaky": ("features do not depend on the rest of the batch", "leak across the batch: beside other clips they differ"),
     "leaky_in_training": ("features do not depend on the rest of the batch", "(train mode)"),
     "maskless": ("padding is obeyed", "other pixels in masked frames changes scores"),
     "nan": ("features and scores have the promised form", "pooled of plain input are not finite"),
@@ -48,7 +57,7 @@ TEMPORAL = {
 def test_a_temporal_module_is_named(registry, name):
     """The check that fails is the one about the broken promise, with a message that says which."""
     check, message = TEMPORAL[name]
-    found = failed(registry, "temporal modules", f"broken_{name}")
+    found = failed(registry, "temporal modules", f"broken_{name}", check)
     assert check in found and message in found[check].message
     assert found[check].hint
 
@@ -71,7 +80,7 @@ LOSSES = {
 def test_a_loss_is_named(registry, name):
     """A share of the batch, a term without ``total``, a free draw and a NaN are told apart."""
     check, message = LOSSES[name]
-    found = failed(registry, "losses", f"broken_{name}")
+    found = failed(registry, "losses", f"broken_{name}", check)
     assert check in found and message in found[check].message
 
 
@@ -128,3 +137,21 @@ def test_whatever_a_check_meets_the_others_run(registry):
     assert isinstance(subject, Subject)
     titles = [outcome.check for outcome in examine(subject)]
     assert len(titles) == len(set(titles)) > 8
+
+
+PARITY = {"kind": "losses", "component": "broken_contrast", "source": "by hand", "tolerance": 1e-6}
+
+
+@pytest.mark.parametrize(("off", "met"), [(0.0, True), (1e-3, False)])
+def test_a_reference_figure_is_met_or_named(registry, tmp_path, off, met):
+    """A fixture with the loss of two pairs, worked out by hand, passes; one that is off by 1e-3 fails by name."""
+    similarity, scale = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor(2.0)
+    loss = torch.tensor(math.log(1 + math.exp(-2.0)) + off)
+    (tmp_path / "case.json").write_text(json.dumps(PARITY))
+    save_file({"similarity": similarity, "logit_scale": scale, "loss": loss}, tmp_path / "case.safetensors")
+    [subject] = [s for s in subjects(registry, "broken_losses") if s.kind == "plugins"]
+    if met:
+        parity.compare(subject, tmp_path / "case.json")
+    else:
+        with pytest.raises(Fault, match=r"case.json: loss of broken_contrast differs .* by 0.001"):
+            parity.compare(subject, tmp_path / "case.json")
