@@ -40,7 +40,10 @@ def failed(registry: Registry, kind: str, name: str, until: str = "") -> dict[st
 
 
 TEMPORAL = {
-    "leaky": ("features do not depend on the rest of the batch", "leak across the batch: beside other clips they differ"),
+    "leaky": (
+        "features do not depend on the rest of the batch",
+        "leak across the batch: beside other clips they differ",
+    ),
     "leaky_in_training": ("features do not depend on the rest of the batch", "(train mode)"),
     "maskless": ("padding is obeyed", "other pixels in masked frames changes scores"),
     "nan": ("features and scores have the promised form", "pooled of plain input are not finite"),
