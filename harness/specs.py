@@ -28,7 +28,8 @@ class ComponentSpec:
     ``factory`` is ``"package.module:callable"``; ``aliases`` are the papers' own names for it;
     ``options`` is the :class:`Options` subclass that the factory receives an instance of. ``small`` are
     values of options with which the component is made in a second from nothing but this package, where
-    its defaults are large or ask for a download: `harness check` tries it with them.
+    its defaults are large or ask for a download: `harness check` tries it with them. None: it cannot be
+    made without files of its own, and is not tried.
     """
 
     name: str
@@ -36,7 +37,7 @@ class ComponentSpec:
     factory: str
     aliases: tuple[str, ...] = ()
     options: type[Options] = Options
-    small: Mapping[str, Any] = field(default_factory=dict)
+    small: Mapping[str, Any] | None = field(default_factory=dict)
     paper: str = ""
     licence: str = ""
 

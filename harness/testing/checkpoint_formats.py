@@ -43,7 +43,11 @@ def _model(subject: Subject, module: str, seed: int) -> tuple[Backbone, Temporal
 
 def prepare(subject: Subject) -> Bench:
     made, refused = make(subject, CheckpointFormat), ""
-    own = [spec.name for spec, owner in subject.registry.specs("temporal modules") if owner is subject.plugin]
+    own = [
+        spec.name
+        for spec, owner in subject.registry.specs("temporal modules")
+        if owner is subject.plugin and spec.small is not None
+    ]
     for module in (*own, ""):
         try:
             return Bench(subject, made, module, made.export(*_model(subject, module, 1)), "")

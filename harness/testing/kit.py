@@ -120,7 +120,13 @@ def examine(subject: Subject) -> Iterator[Outcome]:
     """Run every check of a subject; one that fails never keeps the others from running."""
     checks = importlib.import_module(_CHECKS[subject.kind])
     bench: list[Any] = []
-    built = _outcome(subject, checks.PREPARED, lambda: bench.append(checks.prepare(subject)))
+
+    def prepare() -> None:
+        if getattr(subject.spec, "small", {}) is None:
+            raise NotChecked("it cannot be made without files of its own (small=None in its spec)")
+        bench.append(checks.prepare(subject))
+
+    built = _outcome(subject, checks.PREPARED, prepare)
     yield built
     if built.status != "passed":
         return

@@ -127,7 +127,7 @@ def _small(recipe: Recipe, registry: Registry) -> Iterator[str]:
     from harness.testing.made_up import BACKBONE
 
     def small(kind: str, value: dict[str, Any]) -> str:
-        return json.dumps({"name": value["name"], **registry.find(kind, value["name"])[0].small})
+        return json.dumps({"name": value["name"], **(registry.find(kind, value["name"])[0].small or {})})
 
     yield f"model.backbone={json.dumps(dict(BACKBONE))}"
     yield f"model.temporal={small('temporal modules', recipe.model.temporal)}"

@@ -67,6 +67,8 @@ def _generative(subject: Subject) -> tuple[dict[str, Any], Plugin]:
     """A module that writes, one of the same plugin before any other."""
     known = sorted(subject.registry.specs("temporal modules"), key=lambda pair: pair[1] is not subject.plugin)
     for spec, plugin in known:
+        if spec.small is None:
+            continue
         value = {"name": spec.name, **spec.small}
         backbone = made_up.tower(subject.registry)
         made = make(value, "temporal modules", subject.registry, made_up.context(backbone, subject.registry))

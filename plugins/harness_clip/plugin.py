@@ -105,7 +105,7 @@ def harness_captioners() -> Iterable[CaptionerSpec]:
         summary="CoCa of open_clip, fine-tuned on COCO captions; the most likely word at each step",
         factory="harness_clip.coca:build",
         options=options.CocaOptions,
-        small={"model": "coca_ViT-B-32", "pretrained": ""},
+        small=None,
         paper=_COCA,
         licence="MIT",
     )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from harness.plugins import registry
 from harness.testing import Subject, subjects
 from harness.testing.pytest_cases import require
 
+_TRANSFORMERS = find_spec("transformers") is not None
+
 #: Towers of tens of millions of parameters, and runs: seconds each.
 SLOW = {"methods", "tasks", "backbones", "captioners", "datasets"}
 #: One of each of those kinds, which is quick.
 QUICK = {"tiny", "tiny_coca", "clip4clip_meanp", "retrieval", "shapes", "folder"}
+
+#: Components whose tokenizer comes from a package that is not always there.
+WANTS_TRANSFORMERS = {"ViT-B-16-SigLIP"}
 
 
 def _cases():
@@ -19,7 +26,12 @@ def _cases():
         for subject in subjects(registry(), plugin.name):
             if subject.plugin is plugin:
                 slow = subject.kind in SLOW and subject.name not in QUICK
-                yield pytest.param(subject, id=subject.label, marks=[pytest.mark.slow] if slow else [])
+                marks = [pytest.mark.slow] if slow else []
+                if subject.name in WANTS_TRANSFORMERS:
+                    marks.append(
+                        pytest.mark.skipif(not _TRANSFORMERS, reason="transformers is not installed")
+                    )
+                yield pytest.param(subject, id=subject.label, marks=marks)
 
 
 @pytest.mark.parametrize("subject", _cases())
