@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,10 @@ class ComponentSpec:
     """What every component says about itself.
 
     ``factory`` is ``"package.module:callable"``; ``aliases`` are the papers' own names for it;
-    ``options`` is the :class:`Options` subclass that the factory receives an instance of.
+    ``options`` is the :class:`Options` subclass that the factory receives an instance of. ``small`` are
+    values of options with which the component is made in a second from nothing but this package, where
+    its defaults are large or ask for a download: `harness check` tries it with them. None: it cannot be
+    made without files of its own, and is not tried.
     """
 
     name: str
@@ -33,6 +37,7 @@ class ComponentSpec:
     factory: str
     aliases: tuple[str, ...] = ()
     options: type[Options] = Options
+    small: Mapping[str, Any] | None = field(default_factory=dict)
     paper: str = ""
     licence: str = ""
 

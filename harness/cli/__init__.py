@@ -7,6 +7,7 @@ import click
 from harness.cli.audit import audit
 from harness.cli.bench import bench
 from harness.cli.caption import caption
+from harness.cli.check import check
 from harness.cli.compare import compare
 from harness.cli.data import data
 from harness.cli.export import export
@@ -48,6 +49,7 @@ for command in (
     plugins,
     new,
     schema,
+    check,
     import_scores,
     leaderboard,
     compare,

@@ -32,6 +32,10 @@ _PRESETS: tuple[tuple[str, type[Options], str, str, str], ...] = (
     ),
 )
 
+#: Towers that are made and run in a second.
+_SHALLOW = {"vision_layers": 1, "text_layers": 1}
+_NARROW = {"text_width": 32, "text_heads": 2, "text_layers": 1}
+
 
 @hookimpl
 def harness_backbones() -> Iterable[BackboneSpec]:
@@ -42,6 +46,7 @@ def harness_backbones() -> Iterable[BackboneSpec]:
             summary=summary,
             factory="harness_clip.backbones:build",
             options=schema,
+            small=_SHALLOW,
             paper=paper,
             licence=licence,
         )
@@ -50,6 +55,7 @@ def harness_backbones() -> Iterable[BackboneSpec]:
         summary="any dual tower of open_clip, such as open_clip/ViT-H-14",
         factory="harness_clip.backbones:build",
         options=options.OpenClipOptions,
+        small={"model": "ViT-B-32", **_SHALLOW},
         variant_option="model",
         paper="https://arxiv.org/abs/2212.07143",
     )
@@ -58,6 +64,7 @@ def harness_backbones() -> Iterable[BackboneSpec]:
         summary="a ViT or EVA of timm beside a CLIP text tower, such as timm/vit_small_patch16_224",
         factory="harness_clip.backbones:build_timm",
         options=options.TimmOptions,
+        small={"model": "vit_tiny_patch16_224", "vision_layers": 1, "dim": 32, **_NARROW},
         variant_option="model",
     )
     yield BackboneSpec(
@@ -98,6 +105,7 @@ def harness_captioners() -> Iterable[CaptionerSpec]:
         summary="CoCa of open_clip, fine-tuned on COCO captions; the most likely word at each step",
         factory="harness_clip.coca:build",
         options=options.CocaOptions,
+        small=None,
         paper=_COCA,
         licence="MIT",
     )

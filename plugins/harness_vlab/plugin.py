@@ -18,6 +18,19 @@ _RECIPES = "harness_vlab:recipes/"
 _TASKS = {task: f"{_RECIPES}tasks/{task}.yaml" for task in ("captioning", "video_qa")}
 _TINY_TASKS = _TASKS | {f"shapes/{task}": f"{_RECIPES}tasks/{task}_shapes.yaml" for task in _TASKS}
 
+#: An encoder that is made and run in milliseconds.
+_SMALL = {
+    "adapter_width": 8,
+    "hidden_size": 24,
+    "heads": 3,
+    "layers": 2,
+    "intermediate_size": 32,
+    "positions": 32,
+    "image_backbone": {"name": "tiny"},
+    "bert": "",
+    "vocabulary": f"{_RECIPES}tiny_vocab.txt",
+}
+
 
 @hookimpl
 def harness_temporal_modules() -> list[TemporalModuleSpec]:
@@ -27,6 +40,7 @@ def harness_temporal_modules() -> list[TemporalModuleSpec]:
             summary="video adapters, and a multimodal encoder before image and video features",
             factory="harness_vlab.module:build",
             options=VlabOptions,
+            small=_SMALL,
             stage_options=VlabStageOptions,
             files=("bert", "vocabulary"),
             paper=_PAPER,

@@ -10,8 +10,8 @@ import pytest
 from harness.engine.run import open_prepared
 from harness.plan.plan import Request, RunPlan, build_plan
 from harness.plugins import registry
+from harness.testing.crew import Crew
 from tests.support import pairs, parts
-from tests.support.crew import Crew
 
 #: Relative to the largest entry of each tensor.
 TOLERANCE = 1e-8

@@ -13,7 +13,7 @@ from clip4clip import Case
 from golden import read_json
 from test_clip4clip_models import GRADIENT, LOSS, SMALLEST_GRADIENT
 
-from tests.support.crew import Crew
+from harness.testing.crew import Crew
 
 
 def _cases() -> list[Any]:

@@ -109,15 +109,6 @@ def test_temporal_table_is_resampled_linearly(backbone, frames):
     torch.testing.assert_close(module.temporal_table(frames), expected)
 
 
-def test_features_do_not_depend_on_the_batch(backbone):
-    """A clip's feature is the same alone and among others, for both modules."""
-    batch = clips(5, 4)
-    for module in (proxies(backbone, 4), mean_pool(backbone)):
-        together = module.encode(backbone, batch).vector
-        alone = VideoBatch(batch.ids[2:3], batch.frames[2:3], batch.mask[2:3], batch.times[2:3])
-        torch.testing.assert_close(module.encode(backbone, alone).vector[0], together[2], atol=1e-5, rtol=0)
-
-
 def test_mean_pool_ignores_padding_and_order(backbone):
     """Masked frames never change the mean, and neither does the order of the real ones."""
     module = mean_pool(backbone)

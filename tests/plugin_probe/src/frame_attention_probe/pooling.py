@@ -28,7 +28,8 @@ class FrameAttention(TemporalModule):
 
     def _pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Tokens ``[B, T, D]`` to ``[B, D]``: the heads' weighted sums, averaged."""
-        logits = (self.queries @ tokens.transpose(1, 2)).masked_fill(~mask[:, None], float("-inf"))
+        lowest = torch.finfo(tokens.dtype).min  # not -inf: a clip without a frame would be NaN
+        logits = (self.queries @ tokens.transpose(1, 2)).masked_fill(~mask[:, None], lowest)
         return (logits.softmax(dim=-1) @ tokens).mean(dim=1)
 
 

@@ -1,0 +1,52 @@
+"""Losses: a finite scalar of the global batch, with finite gradients, the same for any number of workers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+
+from harness.models import Loss
+from harness.testing.kit import Fault, Subject
+from harness.testing.plain import make
+from harness.testing.steps import Step, a_few_at_a_time, alone, is_steady, same_for_any_number
+
+PREPARED = "the factory makes a loss"
+
+
+def prepare(subject: Subject) -> Step:
+    make(subject, Loss)
+    return Step.of(subject)
+
+
+def finite(step: Step) -> None:
+    """On nine plain samples; and so is every gradient, of which some are not zero."""
+    loss, gradients = alone(step)
+    if not math.isfinite(loss):
+        raise Fault(f"the loss of plain samples is {loss}", "look for the log of zero or a division by it")
+    bad = [name for name, grad in gradients.items() if not torch.isfinite(grad).all()]
+    if bad:
+        raise Fault(
+            f"the gradient of {bad[0]} is not finite",
+            "a root or norm of zero has no gradient: add a little first",
+        )
+    if not any(grad.abs().max() > 0 for grad in gradients.values()):
+        raise Fault("no weight gets a gradient", "look for detach(), no_grad() or .item()")
+
+
+def repeatable(step: Step) -> None:
+    """The same samples have the same loss: what is drawn comes from ``batch.seeds``."""
+    if not is_steady(replace(step, training=False)):
+        raise Fault(
+            "the same samples have another loss the second time",
+            "draw from inputs.batch.seeds, a number for each sample, and keep no state",
+        )
+
+
+CHECKS = (
+    ("loss and gradients are finite", finite),
+    ("the same samples have the same loss", repeatable),
+    ("a few samples at a time change nothing", a_few_at_a_time),
+    ("the number of workers changes nothing", same_for_any_number),
+)

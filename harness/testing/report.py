@@ -1,0 +1,33 @@
+"""The report of a check, for people."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from harness.testing.kit import Outcome
+
+_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
+_INDENT = " " * 11
+
+
+def lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """A line for each check as it ends, under its component; at the end the counts."""
+    plugin = component = None
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.plugin != plugin:
+            plugin = outcome.plugin
+            yield plugin
+        if (outcome.kind, outcome.name) != component:
+            component = (outcome.kind, outcome.name)
+            yield f"  {outcome.kind} {outcome.name}"
+        counts[outcome.status] += 1
+        yield f"    {_MARKS[outcome.status]:<6} {outcome.check}"
+        for said in (outcome.message, outcome.hint and f"-> {outcome.hint}"):
+            if said:
+                yield textwrap.fill(
+                    said, 110, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False
+                )
+    yield ", ".join(f"{counts[status]} {status}" for status in _MARKS if counts[status] or status == "passed")

@@ -1,0 +1,160 @@
+"""Plugins that break one promise each: the kit names it, and whoever is beside them is unharmed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from importlib.metadata import entry_points
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from harness.plugins import GROUP, Plugin, Registry, discover
+from harness.testing import Fault, Outcome, Subject, examine, parity, subjects
+
+HERE = "tests.conformance.broken"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    """The installed plugins, and beside them the broken ones of this folder."""
+    found = discover(entry_points(group=GROUP))
+    for name in ("modules", "losses", "api", "twin"):
+        target = f"{HERE}.{name}"
+        found.add(Plugin(f"broken_{name}", "tests", "1", target, importlib.import_module(target)))
+    return found
+
+
+def failed(registry: Registry, kind: str, name: str, until: str = "") -> dict[str, Outcome]:
+    """The failed checks of a component or plugin by title, no further than the one of that title."""
+    [subject] = [s for s in subjects(registry, name) if s.kind == kind]
+    found = {}
+    for outcome in examine(subject):
+        if outcome.status == "failed":
+            found[outcome.check] = outcome
+        if outcome.check == until:
+            break
+    return found
+
+
+TEMPORAL = {
+    "leaky": (
+        "features do not depend on the rest of the batch",
+        "leak across the batch: beside other clips they differ",
+    ),
+    "leaky_in_training": ("features do not depend on the rest of the batch", "(train mode)"),
+    "maskless": ("padding is obeyed", "other pixels in masked frames changes scores"),
+    "nan": ("features and scores have the promised form", "pooled of plain input are not finite"),
+    "empty_nan": ("a clip without a frame poisons nothing", "without a real frame is not finite"),
+    "unsaved": ("a saved module is loaded as it was", "scores otherwise"),
+    "counting": ("the number of workers changes nothing", "depends on the number of workers"),
+    "float_mask": ("features and scores have the promised form", "the mask is torch.float32"),
+    "no_module": ("the factory makes a temporal module", "returned a dict"),
+    "typo": ("the factory makes a temporal module", "small.wich"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPORAL)
+def test_a_temporal_module_is_named(registry, name):
+    """The check that fails is the one about the broken promise, with a message that says which."""
+    check, message = TEMPORAL[name]
+    found = failed(registry, "temporal modules", f"broken_{name}", check)
+    assert check in found and message in found[check].message
+    assert found[check].hint
+
+
+def test_a_sound_module_beside_them_passes(registry):
+    """The module that the broken ones are made of has no fault: the kit accuses nobody else."""
+    assert failed(registry, "temporal modules", "broken_plain") == {}
+
+
+LOSSES = {
+    "by_share": ("the number of workers changes nothing", "depends on the number of workers"),
+    "detached": ("the number of workers changes nothing", "the gradient of"),
+    "random": ("the same samples have the same loss", "another loss the second time"),
+    "infinite": ("loss and gradients are finite", "the loss of plain samples is nan"),
+    "nowhere": ("the factory makes a loss", "cannot be imported"),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_named(registry, name):
+    """A share of the batch, a term without ``total``, a free draw and a NaN are told apart."""
+    check, message = LOSSES[name]
+    found = failed(registry, "losses", f"broken_{name}", check)
+    assert check in found and message in found[check].message
+
+
+def test_a_sound_loss_beside_them_passes(registry):
+    """The loss that the broken ones are made of has no fault."""
+    assert failed(registry, "losses", "broken_contrast") == {}
+
+
+OTHERS = {
+    ("schedules", "broken_negative"): "step 4 of 7 has the factor",
+    ("postprocessors", "broken_in_place"): "changes the scores that it is given",
+    ("methods", "broken_recipe"): "model.temporal.linear_pach': unknown key",
+    ("plugins", "broken_losses"): "imports torch",
+    ("plugins", "broken_api"): "written for hook API 98..99",
+    ("plugins", "broken_twin"): "loss 'info_nce' is declared by",
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), OTHERS)
+def test_everything_else_is_named(registry, kind, name):
+    """A negative rate, a changed input, a misspelt recipe; a plugin that is heavy, old or takes a name."""
+    found = failed(registry, kind, name)
+    assert any(OTHERS[kind, name] in outcome.message for outcome in found.values()), found
+
+
+def test_a_plugin_that_cannot_be_imported_is_one_line(cli, monkeypatch):
+    """`harness check` says why it did not load, and ends with 1."""
+    broken = discover([])
+    broken.add(Plugin("gone", "tests", "1", "gone", None, "import failed: ModuleNotFoundError: no gone"))
+    monkeypatch.setattr("harness.plugins.registry", lambda: broken)
+    done = cli("check", "gone")
+    assert done.exit_code == 1
+    assert "FAILED the plugin loads" in done.stdout and "ModuleNotFoundError: no gone" in done.stdout
+
+
+def test_an_unknown_name_is_an_error_of_the_user(cli):
+    """What is neither a plugin nor a component is refused, with what could have been meant."""
+    done = cli("check", "info_nse")
+    assert done.exit_code == 2 and "info_nce" in done.stderr
+
+
+def test_json_is_a_line_for_each_check(cli):
+    """Every line can be read by a program, and says plugin, component, check and status."""
+    done = cli("check", "cosine", "--json")
+    assert done.exit_code == 0
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == 3 and {row["name"] for row in found} == {"cosine"}
+    assert {row["status"] for row in found} == {"passed"}
+
+
+def test_whatever_a_check_meets_the_others_run(registry):
+    """A component whose code raises something of its own has every other check run all the same."""
+    [subject] = subjects(registry, "broken_nan")
+    assert isinstance(subject, Subject)
+    titles = [outcome.check for outcome in examine(subject)]
+    assert len(titles) == len(set(titles)) > 8
+
+
+PARITY = {"kind": "losses", "component": "broken_contrast", "source": "by hand", "tolerance": 1e-6}
+
+
+@pytest.mark.parametrize(("off", "met"), [(0.0, True), (1e-3, False)])
+def test_a_reference_figure_is_met_or_named(registry, tmp_path, off, met):
+    """A fixture with the loss of two pairs, worked out by hand, passes; one that is off by 1e-3 fails by name."""
+    similarity, scale = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor(2.0)
+    loss = torch.tensor(math.log(1 + math.exp(-2.0)) + off)
+    (tmp_path / "case.json").write_text(json.dumps(PARITY))
+    save_file({"similarity": similarity, "logit_scale": scale, "loss": loss}, tmp_path / "case.safetensors")
+    [subject] = [s for s in subjects(registry, "broken_losses") if s.kind == "plugins"]
+    if met:
+        parity.compare(subject, tmp_path / "case.json")
+    else:
+        with pytest.raises(Fault, match=r"case.json: loss of broken_contrast differs .* by 0.001"):
+            parity.compare(subject, tmp_path / "case.json")
