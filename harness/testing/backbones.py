@@ -121,8 +121,12 @@ def texts(bench: Bench) -> None:
 
 def view(bench: Bench) -> None:
     """Taken apart and run plainly, the visual tower gives its own features."""
+    try:
+        tower = bench.backbone.visual
+    except HarnessError as error:
+        raise NotChecked(f"refused by name: {error.message}") from error
     with torch.no_grad():
-        found, whole = bench.backbone.visual.forward(bench.pictures), bench.frames()
+        found, whole = tower.forward(bench.pictures), bench.frames()
     difference = largest_difference(found, whole) / max(1.0, whole.abs().max().item())
     if not difference <= 1e-5:
         raise Fault(
