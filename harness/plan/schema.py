@@ -123,6 +123,17 @@ class Evaluation(_Section):
     missing: Literal["worst", "drop"] = "worst"  # what becomes of test clips that cannot be read
 
 
+class Budget(_Section):
+    """How much training is allowed, in place of the stages' epochs, whose shares of the whole stay."""
+
+    frames: NotNegative = 0  # seen in training: samples x data.frames
+    seconds: NotNegativeFloat = 0.0  # of training by the clock: the same bits never come twice
+
+    def __post_init__(self) -> None:
+        if bool(self.frames) == bool(self.seconds):
+            raise ValueError("a budget is of frames or of seconds")
+
+
 class Recipe(_Section, kw_only=True):
     """A whole recipe, resolved."""
 
@@ -131,4 +142,5 @@ class Recipe(_Section, kw_only=True):
     model: Model
     data: Data = Data()
     stages: dict[str, Stage]
+    budget: Budget | None = None  # the stages' epochs where None
     evaluation: Evaluation = Evaluation()

@@ -71,17 +71,19 @@ def render_rows(rows: Sequence[Row]) -> str:
     """A Markdown table of the rows, and their footnotes below it."""
     contrasts = sorted({name for row in rows for run in row.runs for name in run.metrics.contrasts})
     named = figure_names([run for row in rows for run in row.runs])
+    budgets = any(run.budget for row in rows for run in row.runs)
+    columns = [column for column in _COLUMNS if column[0] != "Budget" or budgets]
     footnotes: list[str] = []
     body = []
     for row in rows:
         name = escape(row.name) + footnoted(_notes(row), footnotes)
         figures = [_number(row.figure("figures", n)) for n in named] if named else _figures(row, contrasts)
-        body.append([name, *figures, *(cell(row) for _, cell in _COLUMNS)])
+        body.append([name, *figures, *(cell(row) for _, cell in columns)])
     heads = [escape(name) for name in named]
     if not named:
         heads = [f"{direction.upper()} {name}" for direction in DIRECTIONS for name in FIGURES]
         heads += [escape(name.replace("_", " ")) for name in contrasts]
-    lines = [markdown_table(["Method", *heads, *(head for head, _ in _COLUMNS)], body)]
+    lines = [markdown_table(["Method", *heads, *(head for head, _ in columns)], body)]
     if footnotes:
         lines += ["", *(f"{number}. {note}" for number, note in enumerate(footnotes, start=1))]
     return "\n".join(lines)
@@ -237,6 +239,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("Pixels", _plain("resolution")),
     ("Batch", _plain("batch_size")),
     ("Workers", _plain("world_size")),
+    ("Budget", lambda row: _each(row, lambda run: run.budget or NOTHING)),
     ("Params", lambda row: _each(row, _parameters)),
     ("Seeds", _seeds),
     ("Missing", lambda row: _each(row, _missing)),
