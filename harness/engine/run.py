@@ -274,11 +274,27 @@ def _emptied(folder: Path) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_busy(folder: Path) -> bool:
+    """Whether a process is working in a run folder just now."""
+    try:
+        with _lock_of(folder).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Nobody else works in the folder meanwhile; a lock ends with its process, however that ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
+    lock = _lock_of(folder)
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
