@@ -113,12 +113,14 @@ class RayTasks:
         amounts = dict(needs)
         self.needs, self.limit = needs, limit
         # A process of its own for each: a measured peak is its own, and memory of a device is given back.
-        self.task = ray.remote(max_calls=1, max_retries=0)(run_cell).options(
+        self.task = ray.remote(
+            max_calls=1,
+            max_retries=0,
             num_cpus=amounts.pop("CPU", 0),
             num_gpus=amounts.pop("GPU", 0),
             resources=amounts,
             scheduling_strategy="SPREAD",
-        )
+        )(run_cell)
         self.running: dict[Any, str] = {}
 
     def room(self) -> int:

@@ -192,7 +192,8 @@ class _Work:
 
     def _note(self) -> str:
         running = ", ".join(f"{name} {_part(self.entries[name])}".strip() for name in sorted(self.running))
-        return f"{len(self.running)} running ({running}), {len(self.filled.failed)} failed"
+        running = f"{len(self.running)} running ({running}), " if running else ""
+        return f"{running}{len(self.filled.failed)} failed"
 
 
 def _part(entry: Entry) -> str:
