@@ -164,11 +164,16 @@ class _Work:
             self.placement.start(name, msgspec.json.encode(self._job(self.entries[name])).decode())
 
     def _job(self, entry: Entry) -> CellJob:
-        environment = {name: os.path.abspath(os.environ[name]) for name in _PLACES if os.environ.get(name)}
+        environment = {name: _absolute(os.environ[name]) for name in _PLACES if os.environ.get(name)}
         if self.how.address:
             environment["RAY_ADDRESS"] = self.how.address
+        plan = entry.cell.plan
+        sources = {
+            stage: msgspec.structs.replace(source, data_root=_absolute(source.data_root))
+            for stage, source in plan.sources.items()
+        }
         return CellJob(
-            plan=entry.cell.plan,
+            plan=msgspec.structs.replace(plan, data_root=_absolute(plan.data_root), sources=sources),
             runs=str(self.where.runs.resolve()),
             leaderboards=str(self.where.leaderboards.resolve()),
             workers=self.how.workers,
@@ -194,6 +199,11 @@ class _Work:
         running = ", ".join(f"{name} {_part(self.entries[name])}".strip() for name in sorted(self.running))
         running = f"{len(self.running)} running ({running}), " if running else ""
         return f"{running}{len(self.filled.failed)} failed"
+
+
+def _absolute(place: str) -> str:
+    """A place as any process on any machine finds it."""
+    return str(Path(place).expanduser().absolute())
 
 
 def _part(entry: Entry) -> str:

@@ -42,6 +42,7 @@ def test_an_unknown_ablation_names_the_known_ones():
     assert "structure" in caught.value.hint and "/" not in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_second_command_runs_nothing_again(small_shapes, tmp_path, monkeypatch):
     """Rows and a table come out of the first; the second finds every run done."""
     monkeypatch.chdir(tmp_path)
