@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -95,7 +96,8 @@ def test_a_failing_cell_is_isolated(harness):
 
 
 class Cluster:
-    """Two Ray nodes of one machine, each a raylet with one core."""
+    """Two Ray nodes of one machine, each a raylet with one core, and a token that only they and the
+    command under test have."""
 
     def __init__(self, harness: Harness) -> None:
         with socket.socket() as free:
@@ -108,15 +110,17 @@ class Cluster:
 
     def _start(self, *arguments: str) -> None:
         ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus", "1", *arguments]
+        log = self.harness.folder / f"node-{len(self.processes)}.log"
         process = subprocess.Popen(
             [*ray, "--disable-usage-stats"],
             env=self.harness.environment,
             cwd=self.harness.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=log.open("wb"),
+            stderr=subprocess.STDOUT,
         )
         self.processes.append(process)
-        time.sleep(8)  # the head has to listen, or the second node finds nobody
+        wait_until(lambda: b"Ray runtime started" in log.read_bytes() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
 
     def lose(self) -> None:
         """Kill the second node: everything below its command, its cells too."""
@@ -139,7 +143,9 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(harness):
+def cluster(harness, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "200")  # a busy machine takes its time
     made = Cluster(harness)
     yield made
     made.close()
