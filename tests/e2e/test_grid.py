@@ -105,7 +105,10 @@ class Cluster:
             port = free.getsockname()[1]
         self.harness, self.address = harness, f"127.0.0.1:{port}"
         self.processes: list[subprocess.Popen[bytes]] = []
-        self._start("--head", "--port", str(port), "--include-dashboard", "false")
+
+    def start(self) -> None:
+        port = self.address.partition(":")[2]
+        self._start("--head", "--port", port, "--include-dashboard", "false")
         self._start("--address", self.address)
 
     def _start(self, *arguments: str) -> None:
@@ -144,11 +147,15 @@ class Cluster:
 
 @pytest.fixture
 def cluster(harness, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "200")  # a busy machine takes its time
     made = Cluster(harness)
-    yield made
-    made.close()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
 
 
 def test_a_node_is_lost(harness, cluster):
