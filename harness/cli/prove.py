@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from harness.cli.runs import fill
 from harness.cli.shared import PLACES, RECIPE
+from harness.errors import HarnessError
 
 
 @click.command()
@@ -23,9 +25,8 @@ def prove(context, method, row, leaderboards, runs, workers, as_json, micro_batc
 
     Exit code 0 where it does (within the spread of the seeds, or above), 1 where it does not.
     """
+    from harness.engine import grid
     from harness.engine import prove as engine
-    from harness.engine.execute import default_workers
-    from harness.engine.run import Places
     from harness.plan.plan import Request
     from harness.plugins import registry
     from harness.results.digest import readable_json
@@ -35,12 +36,11 @@ def prove(context, method, row, leaderboards, runs, workers, as_json, micro_batc
     if dry_run:
         click.echo(engine.preview(proof))
         return
-    verdict = engine.prove(
-        proof,
-        registry(),
-        Places(runs, leaderboards),
-        workers=default_workers() if workers is None else workers,
-        micro_batch=micro_batch or 0,
+    entries, filled = fill(
+        engine.cells_of(proof, registry()), runs, leaderboards, workers, {"micro_batch": micro_batch or 0}
     )
+    if filled.failed:
+        raise HarnessError(grid.failures(filled), "there is no verdict without them; give the command again")
+    verdict = engine.verdict_of(proof, grid.rows_made(entries, filled)[proof.entry.name])
     click.echo(readable_json(to_json(verdict)) if as_json else report(verdict), nl=not as_json)
     context.exit(0 if verdict.upheld else 1)

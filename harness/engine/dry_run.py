@@ -16,6 +16,7 @@ from harness.data.reader import ClipReader
 from harness.data.video import DamagedClip
 from harness.engine.execute import here
 from harness.engine.inputs import Batches
+from harness.engine.length import Seconds, Steps, lengths
 from harness.engine.loading import make_batches, open_dataset, open_source
 from harness.engine.model_file import read_model
 from harness.engine.progress import clock
@@ -155,12 +156,18 @@ def _samples(dataset: Dataset, split: str, kind: str, mode: str) -> int:
 
 def _training(plan: RunPlan, model: VideoTextModel, batches: Batches, samples: dict[str, int]) -> list[str]:
     lines, device = [], here().device
+    length_of = lengths(plan.recipe, samples, 1) if all(samples.values()) else {}
     for name, stage in plan.recipe.stages.items():
         batch = max(1, min(stage.batch_size, samples[name]))
-        steps = samples[name] // batch * stage.epochs
+        length, shown = length_of.get(name, Steps(0)), f"{samples[name]} samples"
+        if isinstance(length, Seconds):
+            whole = clock(length.ends - length.begins)
+            lines.append(f"{_label('stage ' + name)}{shown}, steps of {batch} for {whole}")
+            continue
+        steps = length.left(0)
         seconds = _step_seconds(plan, stage, model, batches) * batch / TRIED_SAMPLES * steps
         lines.append(
-            f"{_label('stage ' + name)}{samples[name]} samples, {steps} steps of {batch}, about {clock(seconds)} on one {device.type}"
+            f"{_label('stage ' + name)}{shown}, {steps} steps of {batch}, about {clock(seconds)} on one {device.type}"
         )
     return lines
 

@@ -38,7 +38,7 @@ MAX_FAILURES = 3
 #: Seconds between two looks at the workers' console.
 ECHO_INTERVAL_S = 0.2
 
-_RAY_SETTINGS = {
+RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
@@ -74,7 +74,7 @@ def _device() -> torch.device:
 
 
 def _by_ray(job: Job, count: int) -> Outcome | None:
-    for name, value in _RAY_SETTINGS.items():
+    for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -113,10 +113,10 @@ def _fit_until_done(job: Job, folder: Path, count: int, use_gpu: bool) -> None:
             raise failure
         if not left:
             raise HarnessError(
-                f"the workers died {MAX_FAILURES + 1} times, the last time: {_reason(failure)}",
+                f"the workers died {MAX_FAILURES + 1} times, the last time: {reason(failure)}",
                 "often memory: use fewer --workers or a smaller train.batch_size, then --resume",
             ) from failure
-        say(f"a worker died ({_reason(failure)}); starting again from the last checkpoint")
+        say(f"a worker died ({reason(failure)}); starting again from the last checkpoint")
 
 
 def _fit(job: Job, folder: Path, count: int, use_gpu: bool) -> Exception | None:
@@ -223,6 +223,6 @@ def check_workers(count: int) -> None:
         )
 
 
-def _reason(failure: Exception) -> str:
+def reason(failure: Exception) -> str:
     """The last line's first sentence: Ray says the rest of it about every death."""
     return str(failure).strip().splitlines()[-1].partition(". ")[0]

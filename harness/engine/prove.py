@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from harness.engine import run as engine
 from harness.engine.provenance import train_split
-from harness.engine.several import run_each
 from harness.errors import HarnessError
+from harness.plan.grid import Cell
 from harness.plan.plan import Request, RunPlan, build_plan, lay_recipes, protocol_for
 from harness.plan.recipe import describe_component
 from harness.plugins import Registry
@@ -76,16 +76,15 @@ def repeating(request: Request, entry: Entry) -> Request:
     )
 
 
-def prove(
-    proof: Proof, registry: Registry, where: engine.Places, *, workers: int, micro_batch: int = 0
-) -> Verdict:
-    """Train and score every seed that has no record in its run folder yet, and judge them together."""
+def cells_of(proof: Proof, registry: Registry) -> list[Cell]:
+    """The runs that it takes, a cell for each seed; refused where the gallery is not the published one."""
     _refuse_other_gallery(proof, registry)
-    plans = {f"seed {plan.seed}": plan for plan in proof.plans}
-    made = run_each(
-        plans, registry, where, what=proof.entry.name, workers=workers, micro_batch=micro_batch
-    ).values()
-    row = Row(tuple(one.record for one in made))
+    return [Cell(proof.entry.name, plan) for plan in proof.plans]
+
+
+def verdict_of(proof: Proof, records: Sequence[ResultRecord]) -> Verdict:
+    """All seeds judged together."""
+    row = Row(tuple(records))
     found = pairs(row, [proof.entry.record])
     if not found or not found[0].deltas:
         reasons = mismatches(row, proof.entry.record) or ["no figure is in both"]

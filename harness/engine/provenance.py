@@ -11,6 +11,7 @@ from pathlib import Path
 
 import harness
 from harness.engine.worker import Outcome
+from harness.plan.budget import shown
 from harness.plan.plan import RunPlan, own_recipe_digest
 from harness.plan.recipe import describe_component
 from harness.plugins import Registry
@@ -66,6 +67,7 @@ def make_record(
         pretraining=outcome.pretraining,
         parameters=outcome.parameters,
         frames=recipe.data.frames,
+        budget=shown(source.recipe.budget),
         resolution=outcome.resolution,
         text_length=recipe.data.text_length,
         batch_size=training.batch_size if training else last.batch_size if last and not foreign else None,

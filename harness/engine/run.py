@@ -235,6 +235,13 @@ def refuse_resume(plan: RunPlan, runs: Path) -> None:
         )
 
 
+def record_in(folder: Path, plan: RunPlan) -> ResultRecord | None:
+    """The record in a run folder, if it is of this plan."""
+    path = folder / RECORD
+    record = load(path) if path.exists() else None
+    return record if record and record.plan_digest == plan.digest else None
+
+
 @contextmanager
 def run_folder(plan: RunPlan, runs: Path, resume: bool) -> Iterator[Path]:
     """The run's folder with its plan, emptied unless the run is resumed."""
@@ -284,11 +291,27 @@ def _emptied(folder: Path) -> Iterator[None]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_busy(folder: Path) -> bool:
+    """Whether a process is working in a run folder just now."""
+    try:
+        with _lock_of(folder).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else works in the folder meanwhile; a lock ends with its process, however that ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
+    lock = _lock_of(folder)
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

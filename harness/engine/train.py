@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample, epoch_order, prefetched
+from harness.engine.length import effective_batch, lengths
 from harness.engine.micro_batch import Encoded, encoded, score_in_tiles
 from harness.engine.optimisation import clip_gradients, freeze, make_optimizer
 from harness.engine.progress import meter
@@ -117,26 +118,31 @@ class Trainer:
             loss.load_state_dict(saved["loss"])
         batch = effective_batch(stage, len(samples), self.workers.world)
         per_epoch = len(samples) // batch
-        counted = self.counted_on.get(name, len(samples))
-        total = counted // effective_batch(stage, counted, self.workers.world) * stage.epochs
+        counted = {stage: self.counted_on.get(stage, len(own)) for stage, own in self.samples.items()}
+        length = lengths(self.recipe, counted, self.workers.world)[name]
         sources = sources_of(stage, self.registry)
         done = progress.epoch * per_epoch + progress.step
         self.model.train()
         began = time.monotonic()
-        with meter(f"training {name}", total, done, self.workers.first) as shown:
-            while done < total:
+        now = progress.seconds  # by the first worker's clock, so that all of them end with the same step
+        begun, total = length.meter(done, now)
+        with meter(f"training {name}", total, begun, self.workers.first) as shown:
+            while not length.ended(done, now):
                 order = epoch_order(len(samples), self.seed, name, progress.epoch)
                 jobs = [
                     self._job(samples, name, progress.epoch, order, step, batch, sources)
-                    for step in range(progress.step, min(per_epoch, progress.step + total - done))
+                    for step in range(progress.step, min(per_epoch, progress.step + length.left(done)))
                 ]
                 for inputs, damaged in prefetched(jobs):
                     where = f"at stage {name}, epoch {progress.epoch}, step {done + 1}"
-                    shares = self.workers.gather_objects((inputs.clip_ids, damaged))
-                    for _, share in shares:
+                    shares = self.workers.gather_objects((inputs.clip_ids, damaged, progress.seconds))
+                    now = shares[0][2]
+                    if length.ended(done, now):
+                        break
+                    for _, share, _ in shares:
                         progress.damaged.setdefault(name, {}).update(share)
-                    clip_ids = [name for names, _ in shares for name in names]
-                    rate = schedule(done, total, stage.lr)
+                    clip_ids = [name for names, _, _ in shares for name in names]
+                    rate = schedule(*length.place(done, now), stage.lr)
                     event = self._step(stage, loss, parameters, optimizer, inputs, clip_ids, rate, where)
                     done += 1
                     progress.step += 1
@@ -146,9 +152,11 @@ class Trainer:
                     progress.seconds += took
                     progress.worker_seconds += took * self.workers.world
                     event.update(stage=name, epoch=progress.epoch, step=done, seconds=progress.seconds)
+                    place, end = length.place(done, progress.seconds)
+                    event["part"] = round(place / end, 4)
                     if self.workers.first:
                         self.on_step(event)
-                    shown.update(done, f"loss {event['loss']:.4f}")
+                    shown.update(length.meter(done, progress.seconds)[0], f"loss {event['loss']:.4f}")
                     if self.checkpoint_every and done % self.checkpoint_every == 0:
                         self._save(progress, optimizer, loss)
                 progress.epoch, progress.step = progress.epoch + 1, 0
@@ -304,14 +312,6 @@ class Trainer:
                     "progress": dict(vars(progress)),
                 },
             )
-
-
-def effective_batch(stage: Stage, samples: int, world: int) -> int:
-    """The global batch that is really used: no larger than the training set."""
-    batch = min(stage.batch_size, samples)
-    if batch < world:
-        raise HarnessError(f"a batch of {batch} cannot be shared by {world} workers", "use fewer --workers")
-    return batch
 
 
 def autocast(device: torch.device, precision: str):

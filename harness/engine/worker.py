@@ -17,6 +17,7 @@ import torch
 from harness.data import Dataset
 from harness.engine import checkpoint
 from harness.engine.inputs import Batches, Sample
+from harness.engine.length import effective_batch
 from harness.engine.loading import (
     finished_model,
     initial_model,
@@ -29,7 +30,7 @@ from harness.engine.probing import probe
 from harness.engine.progress import say
 from harness.engine.randomness import key
 from harness.engine.task import Evaluation, Task
-from harness.engine.train import Trainer, effective_batch
+from harness.engine.train import Trainer
 from harness.engine.training_data import TrainingData, training_data
 from harness.engine.workers import Workers
 from harness.errors import HarnessError

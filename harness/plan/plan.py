@@ -18,6 +18,7 @@ from harness.errors import HarnessError
 from harness.names import in_path, plain
 from harness.plan import recipe as recipes
 from harness.plan.ablation import lay_cell
+from harness.plan.budget import parse_budget
 from harness.plan.recipe import Layers
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
@@ -101,6 +102,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         if "weights" in values["recipe"]["model"]["backbone"]:
             values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
         values["recipe"]["model"]["temporal"].update(values.pop("module_sha256"))
+        if self.recipe.budget is None:
+            del values["recipe"]["budget"]
         if not values["recipe"]["evaluation"]["task"]:  # a task without options
             del values["recipe"]["evaluation"]["task"]
         del values["recipe"]["data"]["auxiliary"]  # places, too
@@ -145,8 +148,11 @@ class Request:
     ablation: tuple[str, str] | None = None  # and which of its runs
     zero_shot: bool = False
     train_fraction: float | None = None
+    budget: str = ""  # ``frames=2M`` or ``time=30m``
     settings: tuple[str, ...] = field(default_factory=tuple)
     use_cache: bool = True
+    #: Data sets that other runs of the same command read, whose roots this one leaves alone.
+    beside: tuple[str, ...] = ()
 
 
 def load_plan(path: Path) -> RunPlan:
@@ -234,6 +240,7 @@ def lay_request(layers: Layers, request: Request, method: MethodSpec, dataset: s
         ("--post", ("evaluation", "postprocess", "name"), request.postprocess),
         ("--allow-missing", ("evaluation", "missing"), request.allow_missing),
         ("--train-fraction", ("data", "train_fraction"), request.train_fraction),
+        ("--budget", ("budget",), request.budget and parse_budget(request.budget)),
     ):
         if value:
             tree: Any = value
@@ -289,7 +296,7 @@ def _plan(method: str, dataset: DatasetSpec, recipe: Recipe, request: Request, r
     for name, file in auxiliary.items():
         if not Path(file).exists():
             raise HarnessError(f"data.auxiliary.{name}: there is no {file}", "make it with `harness caption`")
-    roots = _roots_by_name(request.data_roots, dataset, recipe, registry)
+    roots = _roots_by_name(request, dataset, recipe, registry)
     return RunPlan(
         method=method,
         dataset=dataset.name,
@@ -342,18 +349,18 @@ def _sources(recipe: Recipe, roots: dict[str, str], registry: Registry) -> dict[
 
 
 def _roots_by_name(
-    given: tuple[str, ...], dataset: DatasetSpec, recipe: Recipe, registry: Registry
+    request: Request, dataset: DatasetSpec, recipe: Recipe, registry: Registry
 ) -> dict[str, str]:
     """Data roots by data set. ``NAME=DIR`` is of a data set of that name, a bare ``DIR`` the run's own."""
     wanted = {dataset.name, *(s.source.dataset for s in recipe.stages.values() if s.source)}
     roots: dict[str, str] = {}
-    for root in given:
+    for root in request.data_roots:
         name, equals, folder = root.partition("=")
         if not equals or not registry.called("datasets", name):
             roots[dataset.name] = root
             continue
         spec, _ = registry.find("datasets", name)
-        if spec.name not in wanted:
+        if spec.name not in wanted | set(request.beside):
             raise HarnessError(
                 f"--data-root {root}: this run does not read '{spec.name}'",
                 f"it reads {', '.join(sorted(wanted))}; a folder of that name is ./{root}",

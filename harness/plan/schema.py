@@ -124,6 +124,17 @@ class Evaluation(_Section):
     missing: Literal["worst", "drop"] = "worst"  # what becomes of test clips that cannot be read
 
 
+class Budget(_Section):
+    """How much training is allowed, in place of the stages' epochs, whose shares of the whole stay."""
+
+    frames: NotNegative = 0  # seen in training: samples x data.frames
+    seconds: NotNegativeFloat = 0.0  # of training by the clock: the same bits never come twice
+
+    def __post_init__(self) -> None:
+        if bool(self.frames) == bool(self.seconds):
+            raise ValueError("a budget is of frames or of seconds")
+
+
 class Recipe(_Section, kw_only=True):
     """A whole recipe, resolved."""
 
@@ -132,4 +143,5 @@ class Recipe(_Section, kw_only=True):
     model: Model  # what is built
     data: Data = Data()  # what is read
     stages: dict[str, Stage]  # of training, by name, in their order
+    budget: Budget | None = None  # how long training is, in place of the stages' epochs
     evaluation: Evaluation = Evaluation()  # how it is scored

@@ -230,7 +230,8 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Units: ``train_seconds`` s of wall clock, ``gpu_hours`` h, ``peak_memory_mb`` MiB of the
     busiest worker, ``resolution`` pixels, ``text_length`` tokens, ``batch_size`` over all
-    workers. A published row has no counts, no digest and a ``source``; its unknowns are None. It was
+    workers. ``budget`` is what training was allowed, such as ``2M frames``, where it was not the epochs of
+    the recipe. A published row has no counts, no digest and a ``source``; its unknowns are None. It was
     ``read`` there or is ``recalled`` from memory, and of a row that was read ``recalled_fields`` names
     the figures that are not from there, such as ``t2v.MdR``. ``trained_digest`` is that of the plan which
     the model was trained by, where it is another one; ``own_recipe_digest`` that of the method's own recipe
@@ -270,6 +271,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     resolution: int | None = None
     text_length: int | None = None
     batch_size: int | None = None
+    budget: str = ""
     world_size: int | None = None
     train_seconds: float | None = None
     gpu_hours: float | None = None

@@ -436,12 +436,12 @@ def test_plugins_do_not_import_each_other():
 
 @pytest.mark.parametrize(
     ("door", "modules"),
-    [("engine/execute.py", {"ray"}), ("lazy.py", {"torchvision", "open_clip", "timm"})],
+    [("engine/execute*.py", {"ray"}), ("lazy.py", {"torchvision", "open_clip", "timm"})],
 )
 def test_heavy_libraries_have_one_door(door, modules):
-    """Ray is imported in one module, and torchvision, open_clip and timm in another."""
+    """Ray is imported where runs are executed, and torchvision, open_clip and timm in one module."""
     users = [path for path in sources(CORE, PLUGINS) if tops(path) & modules]
-    assert users == [CORE / door]
+    assert users == sorted(CORE.glob(door))
 
 
 @pytest.mark.parametrize("package", ["plan", "results", "report"])

@@ -483,6 +483,7 @@ def test_every_recipe_value_is_part_of_the_digest(lab):
         "evaluation.precision": "bf16",
         "evaluation.postprocess": "{name: dual_softmax}",
         "evaluation.missing": "drop",
+        "budget": "{frames: 4096}",
         "evaluation.selection": "test",
         "data.storage": "jpeg",
         "data.resize": "tensor",

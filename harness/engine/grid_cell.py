@@ -1,0 +1,116 @@
+"""One cell of a grid, in a process of its own: a run whose output goes to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from harness import hookimpl
+from harness.engine import run as engine
+from harness.engine.execute import CONSOLE
+from harness.engine.probe import probe_run
+from harness.errors import HarnessError
+from harness.plan.plan import RunPlan
+from harness.plugins import registry
+
+#: What a run by Ray workers says beside its first worker, whose words are in ``console.log``.
+DRIVER = "driver.log"
+
+#: Seconds for which a cell waits until an earlier process, whose node was lost or killed, has let go.
+PATIENCE_S = 60.0
+
+
+class CellJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process is sent; all places are absolute."""
+
+    plan: RunPlan
+    runs: str
+    leaderboards: str
+    workers: int
+    micro_batch: int
+    checkpoint_every: int
+    probes: bool = False
+    environment: dict[str, str] = {}
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.runs) / self.plan.name
+
+    @property
+    def console(self) -> str:
+        """The name of the file, in the folder, of what the process says."""
+        return DRIVER if self.workers else CONSOLE
+
+
+def run_cell(sent: str) -> str:
+    """Make the run of a :class:`CellJob` in JSON, or go on with it; returns what went wrong, if anything."""
+    job = msgspec.json.decode(sent, type=CellJob)
+    os.environ.update(job.environment)
+    with _said_to_file(job) as file:
+        try:
+            _wait_for(job.folder)
+            where = engine.Places(Path(job.runs), Path(job.leaderboards))
+            if engine.record_in(job.folder, job.plan):  # an earlier command's, without the probes
+                probe_run(job.folder, {}, registry(), where, job.workers)
+            else:
+                engine.run(
+                    job.plan,
+                    registry(),
+                    where,
+                    workers=job.workers,
+                    resume=(job.folder / engine.PLAN).exists(),
+                    checkpoint_every=job.checkpoint_every,
+                    micro_batch=job.micro_batch,
+                    probes=job.probes,
+                )
+        except HarnessError as error:
+            print(f"error: {error}", file=file)
+            _beside(job).unlink(missing_ok=True)  # of a run that was refused nothing is left
+            return str(error)
+        except Exception as error:  # a defect: the other cells go on, and the file has the traceback
+            traceback.print_exc(file=file)
+            return f"{type(error).__name__}: {error} (the traceback is in {file.name})"
+    return ""
+
+
+def _wait_for(folder: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while engine.is_busy(folder) and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def _beside(job: CellJob) -> Path:
+    return job.folder.with_name(f".{job.folder.name}.{job.console}")
+
+
+@contextlib.contextmanager
+def _said_to_file(job: CellJob) -> Iterator:
+    """Everything that is said goes to a file in the run folder; beside it until the run has one."""
+    final, beside = job.folder / job.console, _beside(job)
+    path = final if (job.folder / engine.PLAN).exists() else beside
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    class Mover:
+        @hookimpl
+        def harness_run_event(self, event: str, payload: dict) -> None:
+            if event == "run_started" and beside.exists():
+                beside.replace(final)  # what is open stays open
+
+    observer = Mover()
+    manager = registry().manager
+    manager.register(observer)
+    try:
+        with (
+            path.open("a", encoding="utf-8", buffering=1) as file,
+            contextlib.redirect_stderr(file),
+            contextlib.redirect_stdout(file),
+        ):
+            yield file
+    finally:
+        manager.unregister(observer)
