@@ -65,6 +65,12 @@ def default_workers() -> int:
     return 0 if count <= 1 else count
 
 
+def cluster_address(given: str = "") -> str:
+    """The cluster that was named, here or by RAY_ADDRESS, else one of this machine alone. Left to itself
+    Ray joins whatever cluster was started on the machine last, be it somebody else's or gone."""
+    return given or os.environ.get("RAY_ADDRESS") or "local"
+
+
 def _device() -> torch.device:
     return (
         torch.device("cuda", torch.cuda.current_device())
@@ -87,7 +93,12 @@ def _by_ray(job: Job, count: int) -> Outcome | None:
     with (folder / RAY / MESSAGES).open("w") as messages, contextlib.redirect_stdout(messages):
         try:
             if not ray.is_initialized():
-                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(
+                    address=cluster_address(),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             with _echoed(folder / CONSOLE):
                 _fit_until_done(job, folder, count, use_gpu)
         finally:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from harness.engine.execute import RAY_SETTINGS, check_workers, default_workers, reason
+from harness.engine.execute import RAY_SETTINGS, check_workers, cluster_address, default_workers, reason
 from harness.engine.grid_cell import run_cell
 from harness.engine.progress import say
 from harness.errors import HarnessError
@@ -248,7 +248,7 @@ def cluster(address: str) -> Iterator[str]:
     with contextlib.redirect_stdout(sys.stderr):
         try:
             ray.init(
-                address=address or None,
+                address=cluster_address(address),
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

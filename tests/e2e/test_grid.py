@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -147,6 +149,10 @@ class Cluster:
 
 @pytest.fixture
 def cluster(harness, monkeypatch):
+    # Ray notes the last cluster of a machine in its folder, for everybody: these nodes have a folder of
+    # their own, with a short name because sockets lie in it.
+    place = tempfile.mkdtemp(prefix="r")
+    monkeypatch.setenv("RAY_TMPDIR", place)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "200")  # a busy machine takes its time
@@ -156,6 +162,7 @@ def cluster(harness, monkeypatch):
         yield made
     finally:
         made.close()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_a_node_is_lost(harness, cluster):
