@@ -34,15 +34,19 @@ def importable(monkeypatch):
         monkeypatch.syspath_prepend(str(EXAMPLES / name / "src"))
 
 
+def project(name: str) -> dict:
+    """What an example's pyproject.toml says of its distribution."""
+    return tomllib.loads((EXAMPLES / name / "pyproject.toml").read_text())["project"]
+
+
 def declared(name: str) -> dict[str, str]:
     """The entry points of an example, as its pyproject.toml has them."""
-    text = (EXAMPLES / name / "pyproject.toml").read_text()
-    return tomllib.loads(text)["project"]["entry-points"][GROUP]
+    return project(name)["entry-points"][GROUP]
 
 
 def head(name: str, **options):
     """An example's head with parameters that have left their start, ready to score in float64."""
-    package, module = {"xpool": ("xpool_example", "pooling"), "drl": ("drl_example", "interaction")}[name]
+    package, module = {"xpool": ("harness_xpool", "module"), "drl": ("drl_example", "interaction")}[name]
     plugin, made = import_module(f"{package}.plugin"), import_module(f"{package}.{module}")
     torch.manual_seed(0)
     if name == "xpool":
@@ -79,9 +83,11 @@ def test_found_by_its_entry_point(name):
 def test_imports_only_public_names(name):
     """A stranger's plugin imports nothing of the harness but `harness` and `harness.models`."""
     for path in (EXAMPLES / name / "src").rglob("*.py"):
+        own = f"{path.parent.name}."
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("harness"):
-                assert node.module in ("harness", "harness.models"), f"{path}: {node.module}"
+                public = node.module in ("harness", "harness.models") or node.module.startswith(own)
+                assert public, f"{path}: {node.module}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,25 +135,26 @@ def test_a_clip_without_a_frame_has_a_score(name):
 def test_xpool_pair_by_pair(heads):
     """The head equals the paper's equations, written out for one text and one clip at a time."""
     model = head("xpool", heads=heads)
+    pool = model.pool
     texts, clips = features([1, 1, 1], 1, seed=1), features([4, 2], 4, seed=2)
     scores = model.score(texts, clips)
     for row in range(3):
         for column, frames in enumerate([4, 2]):
             text, clip = texts.vector[row], clips.tokens[column, :frames]
-            query, keys = model.query(model.norm_in(text)), model.key(model.norm_in(clip))
-            values, wide, parts = model.value(model.norm_in(clip)), DIM // heads, []
+            query, keys = pool.query(pool.norm_in(text)), pool.key(pool.norm_in(clip))
+            values, wide, parts = pool.value(pool.norm_in(clip)), DIM // heads, []
             for start in range(0, DIM, wide):
                 part = slice(start, start + wide)
                 weights = torch.softmax(keys[:, part] @ query[part] / math.sqrt(wide), dim=0)
                 parts.append(sum(w * v for w, v in zip(weights, values[:, part], strict=True)))
-            seen = model.norm_pooled(model.out(torch.cat(parts)))
-            pooled = model.norm_out(seen + model.linear(seen))
+            seen = pool.norm_pooled(pool.out(torch.cat(parts)))
+            pooled = pool.norm_out(seen + pool.linear(seen))
             torch.testing.assert_close(functional.cosine_similarity(text, pooled, dim=0), scores[row, column])
 
 
 def test_xpool_starts_from_clips_space():
     """At its start every linear map is the identity: with one frame, a clip is that frame, normed."""
-    from xpool_example.pooling import TextPooling, XPoolOptions
+    from harness_xpool.module import TextPooling, XPoolOptions
 
     model = TextPooling(DIM, XPoolOptions(dropout=0)).double().eval()
     texts, clips = features([1, 1], 1, seed=1), features([1, 1, 1], 1, seed=2)
@@ -160,7 +167,7 @@ def test_xpool_heads_that_do_not_fit():
     """Heads that do not divide the features are refused in one line."""
     from types import SimpleNamespace
 
-    from xpool_example.pooling import XPoolOptions, build
+    from harness_xpool.module import XPoolOptions, build
 
     context = SimpleNamespace(backbone=SimpleNamespace(dim=DIM, name="tower"))
     with pytest.raises(HarnessError, match="5 heads do not divide the 12 channels of tower"):
@@ -191,9 +198,10 @@ def test_token_wise_pair_by_pair(weighted):
 def installed(tmp_path, monkeypatch, own_places) -> Harness:
     """The command beside both examples, as they would be installed."""
     for name in NAMES:
-        metadata = tmp_path / f"{name}_example-0.1.0.dist-info"
+        called = project(name)["name"]
+        metadata = tmp_path / f"{called.replace('-', '_')}-0.1.0.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-example\nVersion: 0.1.0\n")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {called}\nVersion: 0.1.0\n")
         entries = "".join(f"{key} = {value}\n" for key, value in declared(name).items())
         (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{entries}")
     sources = [str(EXAMPLES / name / "src") for name in NAMES]
@@ -210,7 +218,7 @@ def test_a_run(installed, small_shapes, name):
     """`harness run` trains the example to a record that names its distribution, and the loss falls."""
     small = (*small_shapes, "--workers", "0", "--set", "train.epochs=4")
     record = installed.record("run", "--method", METHODS[name], *small, "--runs", "one")
-    assert record["versions"][f"{name}-example:{name}"] == "0.1.0"
+    assert record["versions"][f"{project(name)['name']}:{name}"] == "0.1.0"
     assert record["protocol"]["n_queries"] == 192
     losses = [event["loss"] for event in installed.log("one")]
     assert sum(losses[-4:]) < sum(losses[:4])

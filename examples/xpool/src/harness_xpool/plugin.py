@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from harness import MethodSpec, Options, TemporalModuleSpec, hookimpl
+from harness import MethodSpec, Options, PublishedResultsSpec, TemporalModuleSpec, hookimpl
 
 HARNESS_API = (1, 1)
 PAPER = "X-Pool, arXiv 2203.15086"
@@ -25,7 +25,7 @@ def harness_temporal_modules():
         TemporalModuleSpec(
             name="text_pooling",
             summary="each text pools the frames that it is about; scores pair by pair",
-            factory="xpool_example.pooling:build",
+            factory="harness_xpool.module:build",
             options=XPoolOptions,
             paper=PAPER,
         )
@@ -34,14 +34,21 @@ def harness_temporal_modules():
 
 @hookimpl
 def harness_methods():
+    own = {name: f"harness_xpool:{name}.yaml" for name in ("msrvtt", "shapes")}
     return [
         MethodSpec(
             name="xpool",
             aliases=("X-Pool",),
             summary="CLIP frames, pooled by attention from the text",
-            recipe="xpool_example:recipes/xpool.yaml",
-            recipes={"shapes": "xpool_example:recipes/shapes.yaml"},
+            recipe="harness_xpool:recipe.yaml",
+            recipes=own,
             paper=PAPER,
             licence="Apache-2.0",
         )
     ]
+
+
+@hookimpl
+def harness_published_results():
+    rows = "harness_xpool:published.yaml"
+    return [PublishedResultsSpec(name="xpool", summary="X-Pool's own result", rows=rows, paper=PAPER)]

@@ -8,24 +8,51 @@ from torch.nn import functional
 
 from harness import HarnessError
 from harness.models import Backbone, BuildContext, Features, TemporalModule, TextBatch, VideoBatch
-from xpool_example.plugin import XPoolOptions
+from harness_xpool.plugin import XPoolOptions
 
 
-class TextPooling(TemporalModule):
+class TextAttention(nn.Module):
     """One cross-attention from a text to the frames, then a residual linear map, each behind a norm.
 
     All linear maps start as the identity, so that training starts from CLIP's own space.
     """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_in, self.norm_pooled, self.norm_out = (nn.LayerNorm(dim) for _ in range(3))
+        self.query, self.key, self.value, self.out, self.linear = (_identity(dim) for _ in range(5))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, texts: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
+        """Texts ``[A, D]``, frames ``[B, T, D]`` with ``mask [B, T]``: a clip for each pair, ``[A, B, D]``."""
+        frames = self.norm_in(frames)
+        queries = self.query(self.norm_in(texts)).unflatten(-1, (self.heads, -1))
+        keys, values = (f(frames).unflatten(-1, (self.heads, -1)) for f in (self.key, self.value))
+        logits = torch.einsum("ahd,bthd->abht", queries, keys) * keys.shape[-1] ** -0.5
+        # Not -inf: a clip without a real frame has to have a score, not 0/0.
+        logits = logits.masked_fill(~mask[None, :, None], torch.finfo(logits.dtype).min)
+        seen = torch.einsum("abht,bthd->abhd", logits.softmax(dim=-1), values).flatten(2)
+        seen = self.norm_pooled(self.out(seen))
+        return self.norm_out(seen + self.dropout(self.linear(seen)))
+
+
+def _identity(dim: int) -> nn.Linear:
+    made = nn.Linear(dim, dim)
+    nn.init.eye_(made.weight)
+    nn.init.zeros_(made.bias)
+    return made
+
+
+class TextPooling(TemporalModule):
+    """Frames by the tower, each alone; a text pools those that it is about."""
 
     pairwise = True
     padding = "masked"
 
     def __init__(self, dim: int, options: XPoolOptions) -> None:
         super().__init__()
-        self.heads = options.heads
-        self.norm_in, self.norm_pooled, self.norm_out = (nn.LayerNorm(dim) for _ in range(3))
-        self.query, self.key, self.value, self.out, self.linear = (_identity(dim) for _ in range(5))
-        self.dropout = nn.Dropout(options.dropout)
+        self.pool = TextAttention(dim, options.heads, options.dropout)
 
     def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
         frames = backbone.normalise(video.frames)
@@ -40,32 +67,13 @@ class TextPooling(TemporalModule):
 
     def score(self, text: Features, video: Features) -> Tensor:
         """The cosine ``[texts, videos]`` of each text with the frames as that text pools them."""
-        pooled = functional.normalize(self.pool(text.vector, video), dim=-1)
+        pooled = functional.normalize(self.pool(text.vector, video.tokens, video.mask), dim=-1)
         return torch.einsum("ad,abd->ab", functional.normalize(text.vector, dim=-1), pooled)
-
-    def pool(self, texts: Tensor, video: Features) -> Tensor:
-        """Texts ``[A, D]`` and frames ``[B, T, D]`` to a clip for each pair, ``[A, B, D]``."""
-        frames = self.norm_in(video.tokens)
-        queries = self.query(self.norm_in(texts)).unflatten(-1, (self.heads, -1))
-        keys, values = (f(frames).unflatten(-1, (self.heads, -1)) for f in (self.key, self.value))
-        logits = torch.einsum("ahd,bthd->abht", queries, keys) * keys.shape[-1] ** -0.5
-        # Not -inf: a clip without a real frame has to have a score, not 0/0.
-        logits = logits.masked_fill(~video.mask[None, :, None], torch.finfo(logits.dtype).min)
-        seen = torch.einsum("abht,bthd->abhd", logits.softmax(dim=-1), values).flatten(2)
-        seen = self.norm_pooled(self.out(seen))
-        return self.norm_out(seen + self.dropout(self.linear(seen)))
 
 
 def _full(features: Tensor) -> Tensor:
     """At least single precision, whatever the towers compute in."""
     return features if features.dtype == torch.float64 else features.float()
-
-
-def _identity(dim: int) -> nn.Linear:
-    made = nn.Linear(dim, dim)
-    nn.init.eye_(made.weight)
-    nn.init.zeros_(made.bias)
-    return made
 
 
 def build(options: XPoolOptions, context: BuildContext) -> TextPooling:
