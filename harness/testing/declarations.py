@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+from harness.plugin_environment import EXTRA
 from harness.plugins import KINDS, load_factory, singular
 from harness.testing.kit import Fault, Subject, components
 
@@ -46,7 +47,10 @@ def names(subject: Subject) -> None:
 
 def light(subject: Subject) -> None:
     """In a fresh process."""
-    command = [sys.executable, "-c", _LISTING, subject.plugin.target, *HEAVY]
+    plugin = subject.plugin
+    # What HARNESS_PLUGINS names may be a path; the registry has imported it by a module's name.
+    target = plugin.module.__name__ if plugin.distribution == EXTRA else plugin.target
+    command = [sys.executable, "-c", _LISTING, target, *HEAVY]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     if done.returncode:

@@ -28,11 +28,11 @@ def made(tmp_path):
     return make
 
 
-def _own_tests(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """The distribution's tests, as after an installation: its plugin is found by the environment instead."""
+def _python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Python as after an installation of the distribution: its plugin is found by the environment instead."""
     source = folder / "src"
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -43,6 +43,10 @@ def _own_tests(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
             "PYTHONPATH": os.pathsep.join([str(source), *sys.path]),
         },
     )
+
+
+def _own_tests(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return _python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
 
 
 @pytest.mark.parametrize("kind", ["temporal", "loss", "dataset"])
@@ -58,6 +62,14 @@ def test_the_kit_passes(made, kind):
     """A new plugin of each kind passes all of its tests, the conformance kit among them."""
     done = _own_tests(made(kind))
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_command_checks_it(made):
+    """`harness check` finds nothing wrong with a new plugin, by the plugin's name too."""
+    done = _python(made("temporal"), "-m", "harness", "check", f"harness_{NAME}")
+    assert done.returncode == 0 and "FAILED" not in done.stdout, done.stdout + done.stderr
+    assert f"plugin harness_{NAME}" in done.stdout and f"method {NAME}" in done.stdout
 
 
 @pytest.mark.parametrize("kind", TRY)
