@@ -201,7 +201,7 @@ def _pair(row: Row, published: ResultRecord) -> Pair | None:
                 unpaired.append(f"{direction.upper()} {name}: not measured")
             else:
                 deltas.append(delta)
-    main = ("figures", first.metrics.names[0]) if first.metrics.figures else ("t2v", "R@1")
+    main = first.metrics.leading
     deltas.sort(key=lambda delta: (delta.direction, delta.name) != main)  # stable: the rest keeps its order
     differing = differences(conditions_of(first), published) + _lacking(row)
     return Pair(published, tuple(deltas), tuple(differing), tuple(unpaired))
