@@ -101,4 +101,5 @@ def harness_run_event(event: str, payload: dict) -> None:
     - ``record_written``: ``path`` of the record.
 
     The first and last come in the process of the command, the others on the first worker, which is another
-    process under Ray. Training a backbone's own weights is not observed."""
+    process under Ray. Training a backbone's own weights is not observed; of `harness probe`, which scores a
+    finished run again, only that its record was written."""

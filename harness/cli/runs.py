@@ -60,7 +60,9 @@ _PARALLEL = options_of(
     help="Train on nothing of the data set: stages on other data stay, the rest is left out.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on from the run folder's checkpoint, as several runs do by themselves."
+    "--resume",
+    is_flag=True,
+    help="Go on from the run folder's checkpoint. The runs of a grid do so without being asked.",
 )
 @click.option(
     "--checkpoint-every",
@@ -90,7 +92,11 @@ _PARALLEL = options_of(
     is_flag=True,
     help="Also score it with frames shuffled, reversed, and the middle one alone, as `harness probe`.",
 )
-@click.option("--dry-run", is_flag=True, help="Show plan, work and cost; train nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show plan, work and cost, of a grid what there is of each run; train nothing.",
+)
 def run(
     leaderboards,
     runs,

@@ -99,7 +99,7 @@ def leaderboard(leaderboards: Path, check: bool, html: Path | None) -> None:
 
         pages = {path.name: text for path, text in tables.regenerate(leaderboards).items()}
         written = write_site(html, pages)
-        click.echo(f"wrote {len(written)} pages; open {html / 'index.html'}")
+        click.echo(f"wrote {len(written)} files; open {html / 'index.html'}")
 
 
 @click.command()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.results.record import ResultRecord
-from harness.results.statistics import over_seeds
-from harness.results.table import NOTHING, figure_names
+from harness.results.table import figure_names, number, spread_of
 
 Figure = Callable[[ResultRecord], float | None]
 
@@ -29,9 +28,5 @@ def columns_of(records: Sequence[ResultRecord]) -> list[tuple[str, Figure]]:
 
 
 def mean(figure: Figure, records: Sequence[ResultRecord]) -> str:
-    """The mean of a figure with its spread over the seeds."""
-    values = [value for record in records if (value := figure(record)) is not None]
-    if not values or len(values) < len(records):
-        return NOTHING
-    found = over_seeds(values)
-    return f"{found.mean:.1f}" + (f" ± {found.spread:.1f}" if found.n > 1 else "")
+    """The mean of a figure with its spread over the seeds; a dash unless all of them have it."""
+    return number(spread_of([figure(record) for record in records]))

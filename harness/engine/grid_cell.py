@@ -71,7 +71,8 @@ def run_cell(sent: str) -> str:
                 )
         except HarnessError as error:
             print(f"error: {error}", file=file)
-            _beside(job).unlink(missing_ok=True)  # of a run that was refused nothing is left
+            if not (job.folder / engine.PLAN).exists():  # of a run that was refused nothing is left
+                _beside(job).unlink(missing_ok=True)
             return str(error)
         except Exception as error:  # a defect: the other cells go on, and the file has the traceback
             traceback.print_exc(file=file)
@@ -91,16 +92,21 @@ def _beside(job: CellJob) -> Path:
 
 @contextlib.contextmanager
 def _said_to_file(job: CellJob) -> Iterator:
-    """Everything that is said goes to a file in the run folder; beside it until the run has one."""
+    """Everything that is said goes to a file in the run folder; beside it until the run has one.
+
+    Where workers train, no event of theirs is heard here: then the file is moved at the end, or by the next
+    process where this one is killed.
+    """
     final, beside = job.folder / job.console, _beside(job)
+    _settle(job)
     path = final if (job.folder / engine.PLAN).exists() else beside
     path.parent.mkdir(parents=True, exist_ok=True)
 
     class Mover:
         @hookimpl
         def harness_run_event(self, event: str, payload: dict) -> None:
-            if event == "run_started" and beside.exists():
-                beside.replace(final)  # what is open stays open
+            if event == "run_started":
+                _settle(job)  # what is open stays open
 
     observer = Mover()
     manager = registry().manager
@@ -114,3 +120,10 @@ def _said_to_file(job: CellJob) -> Iterator:
             yield file
     finally:
         manager.unregister(observer)
+        _settle(job)
+
+
+def _settle(job: CellJob) -> None:
+    """Move what was said into the run folder, once there is one."""
+    if _beside(job).exists() and (job.folder / engine.PLAN).exists():
+        _beside(job).replace(job.folder / job.console)

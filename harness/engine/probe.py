@@ -54,7 +54,7 @@ def probe_run(
         write_atomically(own, dumps(kept[own]))
         write(kept[shown], shown)
     leaderboard.write_all(where.leaderboards)
-    registry.emit("record_written", {"path": str(shown)})
+    registry.emit("record_written", {"folder": str(folder), "path": str(shown)})
     say(f"record: {shown}")
     return kept[own]
 
@@ -108,6 +108,7 @@ def _score(model: Path, plan: RunPlan, registry: Registry, where: engine.Places,
             folder=str(folder),
             model=str(model.resolve()),
             probes=True,
+            observed=False,
             decode_threads=engine.decode_threads(workers),
         )
         outcome = execute(job, workers)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from harness.engine import run as engine
 from harness.engine.provenance import train_split
 from harness.errors import HarnessError
+from harness.plan.budget import shown
 from harness.plan.grid import Cell
 from harness.plan.plan import Request, RunPlan, build_plan, lay_recipes, protocol_for
 from harness.plan.recipe import describe_component
@@ -206,6 +207,7 @@ def _differences(plan: RunPlan, record: ResultRecord) -> list[Difference]:
         frames=recipe.data.frames,
         resolution=None,
         pretraining=None,
+        budget=shown(recipe.budget),
     )
     return differences(planned, record)
 

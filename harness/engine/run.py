@@ -216,7 +216,7 @@ def pretrained_weights(plan: RunPlan | None, registry: Registry) -> Path | None:
         draft.mkdir(parents=True, exist_ok=True)
         try:
             open_prepared(plan, registry)
-            work(Job(plan=plan, folder=str(draft), evaluate=False), here())
+            work(Job(plan=plan, folder=str(draft), evaluate=False, observed=False), here())
             (draft / checkpoint.CHECKPOINT).unlink()
             (draft / checkpoint.MODEL).unlink()
             if not made.exists():  # another run may have been faster

@@ -56,7 +56,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is sent. ``weights`` are pre-trained backbone weights, ``model`` a finished
     model to evaluate instead of training; ``pretraining`` says where its backbone came from if the
     plan cannot know; ``evaluate`` is False for a pre-training run; with ``probes`` the model is scored on
-    frames out of order too."""
+    frames out of order too. Observers hear nothing of a job that is not ``observed``: its folder is none of
+    the user's runs."""
 
     plan: RunPlan
     folder: str
@@ -65,6 +66,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     pretraining: str = ""
     evaluate: bool = True
     probes: bool = False
+    observed: bool = True
     checkpoint_every: int = 0
     micro_batch: int = 0
     decode_threads: int = 2
@@ -295,8 +297,8 @@ class _Log:
 
 
 def _tell(job: Job, components: Registry, event: str, **payload: Any) -> None:
-    """Tell the observers; a pre-training run, which is not evaluated, is none that they asked for."""
-    if job.evaluate:
+    """Tell the observers."""
+    if job.observed:
         components.emit(event, {"folder": job.folder, **msgspec.json.decode(msgspec.json.encode(payload))})
 
 

@@ -121,5 +121,5 @@ def _marked(found: re.Match[str], table: int) -> str:
 
 def _target(href: str) -> str:
     """Pages are links to pages; anything else stays, where it runs nothing."""
-    assert re.match(r"https?://|#|[\w.-]+(?:/[\w.-]+)*(?:#.*)?$", href), href
-    return re.sub(r"^([\w./-]+)\.md(?=$|#)", r"\1.html", re.sub(r"^README\.md", "index.html", href))
+    assert re.match(r"https?://|#|[\w.@-]+(?:/[\w.@-]+)*(?:#.*)?$", href), href
+    return re.sub(r"^([\w./@-]+)\.md(?=$|#)", r"\1.html", re.sub(r"^README\.md", "index.html", href))

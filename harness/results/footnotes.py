@@ -45,7 +45,9 @@ def overview_notes(row: Row) -> list[str]:
     fate = "count as wrong" if row.runs[0].metrics.figures else "are ranked last"
     lost = any(run.missing.test for run in row.runs)
     said = f"Some test clips were missing and {fate}; see the data set's page."
-    return ([said] if lost else []) + flags(row.runs)
+    budget = row.runs[0].budget
+    allowed = [f"Trained for {escape(budget)} in all, not for the method's own epochs."] if budget else []
+    return ([said] if lost else []) + allowed + flags(row.runs)
 
 
 def published_notes(record: ResultRecord) -> list[str]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from harness.results.footnotes import marked, numbered, row_notes
 from harness.results.pairing import delta_notes
-from harness.results.record import DIRECTIONS, FIGURES, ProbeName, ResultRecord
+from harness.results.probes import PROBES
+from harness.results.record import DIRECTIONS, FIGURES, ResultRecord
 from harness.results.table import (
     NOTHING,
     Row,
@@ -64,7 +64,7 @@ def render_rows(rows: Sequence[Row], published: Sequence[ResultRecord] = ()) -> 
 
     runs = [run for row in rows for run in row.runs]
     figures = _figure_columns(runs)
-    probes = [name for name in get_args(ProbeName) if any(name in run.probes for run in runs)]
+    probes = [name for name in PROBES if any(name in run.probes for run in runs)]
     figures += [(f"Δ {name}", _drop(name)) for name in probes]
     deltas = [delta_notes(row, published) for row in rows]
     against = any(delta.cell != NOTHING for delta in deltas)
@@ -129,7 +129,7 @@ def _drop(probe: str) -> Callable[[Row], str]:
         drops: list[float | None] = []
         for run in row.runs:
             found = run.probes.get(probe)
-            part, name = ("figures", run.metrics.names[0]) if run.metrics.figures else ("t2v", "R@1")
+            part, name = run.metrics.leading
             before, after = (getattr(of.metrics, part).get(name) if of else None for of in (run, found))
             drops.append(None if before is None or after is None else before - after)
         return number(spread_of(drops))

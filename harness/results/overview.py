@@ -188,8 +188,9 @@ def _published_cell(column: Column, method: str, footnotes: list[str]) -> str:
     zero_shot = record.train_split == published.ZERO_SHOT
     trained = "Zero-shot" if zero_shot else f"Trained on {escape(record.train_split)}"
     notes = [f"{trained}, unlike the rest of its column."] if record.train_split != column.split else []
-    part, name = ("figures", record.metrics.names[0]) if record.metrics.figures else ("t2v", "R@1")
-    return f"*{shown_figure(record, part, name)}*" + marked(notes + overview_source(record), footnotes)
+    return f"*{shown_figure(record, *record.metrics.leading)}*" + marked(
+        notes + overview_source(record), footnotes
+    )
 
 
 def _own(records: Sequence[ResultRecord]) -> list[ResultRecord]:

@@ -84,13 +84,15 @@ class DeltaNotes:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What may differ within a pair; None is not known, and differs from nothing."""
+    """What may differ within a pair; None is not known, and differs from nothing. ``budget`` is empty where
+    training was as long as the method's epochs."""
 
     selection: str
     backbone: str | None
     frames: int | None
     resolution: int | None
     pretraining: str | None
+    budget: str
 
 
 def pairs(row: Row, published: Iterable[ResultRecord]) -> list[Pair]:
@@ -128,12 +130,14 @@ def differences(here: Conditions, published: ResultRecord) -> list[Difference]:
         mine, other = getattr(here, what), getattr(there, what)
         if mine is not None and other is not None and mine != other:
             found.append(Difference(name, str(mine), str(other)))
+    if here.budget:
+        found.append(Difference("training", f"a budget of {here.budget}", "as long as was published"))
     return found
 
 
 def conditions_of(record: ResultRecord) -> Conditions:
     """Those of a measured or a published row."""
-    return Conditions(record.selection, record.backbone, record.frames, record.resolution, record.pretraining)
+    return Conditions(**{name: getattr(record, name) for name in Conditions.__annotations__})
 
 
 def same_backbone(here: str, there: str) -> bool:
@@ -197,7 +201,7 @@ def _pair(row: Row, published: ResultRecord) -> Pair | None:
                 unpaired.append(f"{direction.upper()} {name}: not measured")
             else:
                 deltas.append(delta)
-    main = ("figures", first.metrics.names[0]) if first.metrics.figures else ("t2v", "R@1")
+    main = first.metrics.leading
     deltas.sort(key=lambda delta: (delta.direction, delta.name) != main)  # stable: the rest keeps its order
     differing = differences(conditions_of(first), published) + _lacking(row)
     return Pair(published, tuple(deltas), tuple(differing), tuple(unpaired))
@@ -260,7 +264,7 @@ def remarks(pair: Pair) -> Sequence[str]:
     for one in pair.differences:
         if one.what == "selection":
             said.append(one.there)
-        elif one.what in ("backbone", "frames", "resolution"):
+        elif one.what in ("backbone", "frames", "resolution", "training"):
             said.append(f"other {one.what}")
     return said
 

@@ -16,11 +16,9 @@ _SHOWN = {"shuffled": "shuffled", "reversed": "reversed", "middle": "only the mi
 
 
 def main_figure(metrics: Metrics) -> tuple[str, float]:
-    """The name and value of the figure that probes are compared by: the first one of a task without ranks,
-    else R@1 of text-to-video."""
-    if metrics.figures:
-        return metrics.names[0], metrics.figures[metrics.names[0]]
-    return "T2V R@1", metrics.t2v["R@1"]
+    """The label and value of the figure that probes are compared by, the one that orders rows."""
+    part, name = metrics.leading
+    return name if part == "figures" else f"T2V {name}", getattr(metrics, part)[name]
 
 
 def probe_table(records: Sequence[ResultRecord]) -> str:

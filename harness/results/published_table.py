@@ -59,9 +59,9 @@ def _order(record: ResultRecord) -> tuple[float, str, str]:
 
 
 def main_figure(record: ResultRecord) -> float:
-    """Text-to-video R@1, or the first figure of a task without ranks; -1 where a row has none."""
-    figures = record.metrics.figures
-    return figures[record.metrics.names[0]] if figures else record.metrics.t2v.get("R@1", -1.0)
+    """The figure that orders rows; -1 where a row has none."""
+    part, name = record.metrics.leading
+    return getattr(record.metrics, part).get(name, -1.0)
 
 
 def _names(records: Sequence[ResultRecord], direction: str) -> list[str]:

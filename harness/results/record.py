@@ -136,6 +136,12 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """The names of ``figures``, the main one first and the others in alphabetical order."""
         return sorted(self.figures, key=lambda name: (name != self.main, name))
 
+    @property
+    def leading(self) -> tuple[str, str]:
+        """Group and name of the figure that orders rows and that rows are compared by: text-to-video R@1, or
+        the first one of a task without ranks."""
+        return ("figures", self.names[0]) if self.figures else ("t2v", "R@1")
+
     def __post_init__(self) -> None:
         for name, value in [*self.t2v.items(), *self.v2t.items(), *self.contrasts.items()]:
             if name in ("MdR", "MnR"):

@@ -18,6 +18,7 @@ COLUMNS = (
     "kind",
     "method",
     "variant",
+    "budget",
     "seed",
     "recipe_digest",
     "source",

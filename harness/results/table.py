@@ -45,9 +45,8 @@ class Row:
         return spread_of([getattr(run.metrics, direction).get(name) for run in self.runs])
 
     def main(self) -> Spread | None:
-        """The figure that orders rows: text-to-video R@1, or the first one of a task without ranks."""
-        name = next(iter(self.runs[0].metrics.names), "")
-        return self.figure("figures", name) if name else self.figure("t2v", "R@1")
+        """The figure that orders rows (:attr:`Metrics.leading`)."""
+        return self.figure(*self.runs[0].metrics.leading)
 
     def order(self) -> tuple[Any, ...]:
         """Sort key: best main figure first, then by name and recipe."""
@@ -111,7 +110,8 @@ def number(figure: Spread | None) -> str:
     """A figure to one place, with its spread where there are several seeds."""
     if figure is None:
         return NOTHING
-    return f"{figure.mean:.1f} ± {figure.spread:.1f}" if figure.n > 1 else f"{figure.mean:.1f}"
+    mean = f"{round(figure.mean, 1) + 0:.1f}"  # a drop that is printed as zero has no sign
+    return f"{mean} ± {figure.spread:.1f}" if figure.n > 1 else mean
 
 
 def _example(example: Example) -> str:

@@ -27,8 +27,8 @@ TRY = {
     **dict.fromkeys(
         ("temporal", "loss", "backbone", "method"), "harness run --method {name} --dataset shapes"
     ),
-    "dataset": "harness data sample {name} DIR && harness run --method clip_vip --dataset {name} --data-root DIR",
-    "task": "harness run --method clip_vip --dataset shapes --task {name}",
+    "dataset": "harness data sample {name} DIR && harness run --method METHOD --dataset {name} --data-root DIR",
+    "task": "harness run --method METHOD --dataset shapes --task {name}",
 }
 
 #: A name is that of the plugin, its component and its method, and part of a module's.

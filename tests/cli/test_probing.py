@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from harness import hookimpl
 from harness.cli import main
+from harness.plugins import registry
 from harness.results.probes import PROBES
 from tests.cli.test_bad_input import assert_refusal, contents
 
@@ -97,6 +99,27 @@ def test_probing_later_is_probing_at_once(cli, trained, probed):
     assert done.exit_code == 0, done.stderr
     assert contents(Path()) == before
     assert (trained / "stdout").read_text().endswith(f"\n\n{done.stdout}")
+
+
+def test_observers_hear_of_a_probe_only_its_record(cli, probed):
+    """To score a finished run again is no run that an observer would keep anything of; that a record was
+    written is said as after a run."""
+
+    heard: list[tuple[str, dict]] = []
+
+    class Hearing:
+        @hookimpl
+        def harness_run_event(self, event: str, payload: dict) -> None:
+            heard.append((event, payload))
+
+    registry().manager.register(Hearing(), "probe:hearing")
+    try:
+        assert cli("probe", probed.run, "--workers", 0).exit_code == 0
+    finally:
+        registry().manager.unregister(name="probe:hearing")
+    ((event, payload),) = heard
+    assert event == "record_written" and set(payload) == {"folder", "path"}
+    assert payload["folder"] == str(probed.run.resolve())
 
 
 def test_only_the_probes_of_a_record_change(cli, probed):

@@ -24,6 +24,7 @@ SECTIONS = {
     "train, stages.NAME": schema.Stage,
     "stages.NAME.groups[...]": schema.Group,
     "stages.NAME.source": schema.Source,
+    "budget": schema.Budget,
     "evaluation": schema.Evaluation,
 }
 _BETWEEN = re.compile(r"(<!-- generated: fields -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -7,11 +7,13 @@ import signal
 from collections import deque
 from pathlib import Path
 
+import msgspec
 import pytest
 from sample_records import sample
 
 from harness.engine import grid
 from harness.engine.execute_grid import Children, Ending, needs_of
+from harness.engine.grid_cell import CellJob, run_cell
 from harness.engine.run import PLAN, RECORD, Places
 from harness.errors import HarnessError
 from harness.plan.grid import Axis, Cell, axis_of, cells_of, names_of
@@ -219,6 +221,43 @@ def test_progress_names_what_runs(tmp_path):
     assert grid._part(entry) == "34%"
     log.write_text('{"stage":"finetune","pa')
     assert grid._part(entry) == ""
+
+
+def a_job(entry: grid.Entry, where: Places, workers: int) -> str:
+    job = CellJob(
+        plan=entry.cell.plan,
+        runs=str(where.runs),
+        leaderboards=str(where.leaderboards),
+        workers=workers,
+        micro_batch=0,
+        checkpoint_every=0,
+    )
+    return msgspec.json.encode(job).decode()
+
+
+@pytest.mark.parametrize("problem", ["", "the workers died"])
+def test_what_a_driver_says_is_kept_in_the_run_folder(tmp_path, monkeypatch, problem):
+    """Where workers train no step is heard of in the cell's own process: what it said lies in the run folder
+    all the same, also where the run failed, and is gone with a run that was refused."""
+    (entry, other, *_), where = a_grid(tmp_path)
+
+    def trained_elsewhere(plan, *_, **__):
+        print("placing workers")
+        entry.folder.mkdir(parents=True)
+        (entry.folder / PLAN).touch()
+        if problem:
+            raise HarnessError(problem, "")
+
+    monkeypatch.setattr("harness.engine.grid_cell.engine.run", trained_elsewhere)
+    assert run_cell(a_job(entry, where, workers=2)).startswith(problem)
+    assert "placing workers" in (entry.folder / "driver.log").read_text()
+
+    def refused(*_, **__):
+        raise HarnessError("no videos", "")
+
+    monkeypatch.setattr("harness.engine.grid_cell.engine.run", refused)
+    assert run_cell(a_job(other, where, workers=2)) == "no videos"
+    assert [path.name for path in where.runs.iterdir()] == [entry.folder.name]
 
 
 def endless(sent: str) -> str:

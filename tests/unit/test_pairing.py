@@ -101,6 +101,16 @@ def test_what_a_paper_does_not_say_is_no_difference():
     assert pair.differences == ()
 
 
+def test_a_budget_is_stated():
+    """A row that trained for a budget, and not as long as was published, says so in its cell and its note."""
+    row = measured(budget="2M frames")
+    [pair] = pairs(row, [quoted()])
+    assert [str(one) for one in pair.differences] == [
+        "training: a budget of 2M frames here, as long as was published there"
+    ]
+    assert "(read, other training)" in delta_notes(row, [quoted()]).cell
+
+
 def test_missing_and_unverified_clips_are_stated():
     """A row that had to do without clips, or was asked other texts, says so beside its differences."""
     lost = Missing(train=(MissingClip("a", "not found"),), test=(MissingClip("b", "not found"),))

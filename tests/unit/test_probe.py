@@ -220,14 +220,15 @@ def test_the_main_figure_of_a_task_and_its_contrasts():
 
 
 def test_a_drop_below_half_a_digit_has_no_sign():
-    """A difference that rounds to nothing is not shown as minus nothing."""
+    """A difference that rounds to nothing is not shown as minus nothing, in a terminal or on a page."""
     run = _probed()
     better = msgspec.structs.replace(
         run.probes["middle"],
         metrics=Metrics(t2v={**run.metrics.t2v, "R@1": run.metrics.t2v["R@1"] + 0.01}),
     )
-    line = probe_table([msgspec.structs.replace(run, probes={"middle": better})]).splitlines()[3]
-    assert line.split("|")[3].strip() == "0.0"
+    better = msgspec.structs.replace(run, probes={"middle": better})
+    assert probe_table([better]).splitlines()[3].split("|")[3].strip() == "0.0"
+    assert " -0.0 " not in leaderboard.pages([better])["toys.md"]
 
 
 # the audit

@@ -22,7 +22,7 @@ from harness.report.scores import histogram
 from harness.results import retrieved
 from harness.results.compare import compare
 from harness.results.ranks import Counts, ranks
-from harness.results.record import Example, Metrics, Probe, Protocol, Resampling
+from harness.results.record import Example, Metrics, Probe, Protocol, QueryCounts, Resampling
 from harness.results.retrieved import TOP, best_clips
 from harness.results.sides import Side
 from tests.support.clips import number_of, write_clip
@@ -118,7 +118,8 @@ def test_a_report_is_text_where_data_is_text(tmp_path):
 
 def test_a_report_has_every_part(tmp_path):
     """Scores with both kinds of interval, probes, curves, missing clips and the worst query are on the page."""
-    lifted = Probe(metrics=Metrics(t2v={"R@1": 12.5, "MdR": 3.0}))
+    counts = QueryCounts.of([0] * len(TEXTS), [1] * len(TEXTS), len(GALLERY))
+    lifted = Probe(metrics=Metrics(t2v={"R@1": 12.5, "MdR": 3.0}), queries=counts)
     run = _run(
         tmp_path / "run",
         lost=5,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.names import in_path
 from harness.report.markdown import inline, to_html
 from harness.report.site import site, write_site
 from harness.report.sort_value import sort_value
@@ -54,7 +55,16 @@ def test_escaped_text_comes_back(text):
         ("86.5 [80.9, 90.6]", 86.5),
         ("(47.0)", 47.0),
         ("**93.2 ± 4.6** <sup>2</sup>", 93.2),
+        ("≈ 93.2 ± 4.6", 93.2),
+        ("+0.3 ± 0.2 (read, best on test)", 0.3),
+        ("-1.5 (recalled)", -1.5),
         ("3 (0, 1, 2)", 3.0),
+        ("2M frames", 2e6),
+        ("1G frames", 1e9),
+        ("632 MiB", 632.0),
+        ("3.5 GiB", 3584.0),
+        ("1,234 clips/s", 1234.0),
+        ("1.2e-05", 1.2e-05),
         ("151.3M", 151.3e6),
         ("4.5k", 4500.0),
         ("241 s", 241.0),
@@ -69,6 +79,25 @@ def test_escaped_text_comes_back(text):
 def test_what_a_cell_sorts_by(cell, value):
     """Cells sort by the figure they begin with, times by seconds and sizes by their unit; text has none."""
     assert sort_value(cell) == value
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_column_of_figures_sorts_by_them(path):
+    """In the columns of committed pages that a reader sorts by, every cell with a digit has a number."""
+    heads = []
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        heads = heads if cells and heads else cells
+        for head, cell in zip(heads, cells):
+            if re.match(r"[TV]2[TV] |CIDEr|accuracy|Peak|Train time", head) and cell != head:
+                assert sort_value(cell) is not None or not re.search(r"\d", cell), (head, cell)
+
+
+def test_a_link_to_a_data_set_of_two_plugins():
+    """The page of a data set whose name two plugins declare has an @ in its name, and is linked like any."""
+    page = in_path("birds:test")
+    html = inline(f"[{escape('birds:test')}]({page}.md)")
+    assert html == '<a href="birds@test.html">birds:test</a>'
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_probes_show_what_they_cost() -> None:
         plain = sample(seed=seed)
         figures = {"R@1": after}
         own = msgspec.structs.replace(plain.metrics, t2v={**plain.metrics.t2v, "R@1": before})
-        probes = {"reversed": Probe(metrics=Metrics(t2v=figures))}
+        probes = {"reversed": Probe(metrics=Metrics(t2v=figures), queries=plain.queries.t2v)}
         return msgspec.structs.replace(plain, metrics=own, probes=probes)
 
     runs = [probed(0, 60.0, 50.0), probed(1, 70.0, 64.0)]
@@ -201,7 +201,8 @@ def test_probes_show_what_they_cost() -> None:
 def test_a_probe_of_a_task_without_ranks_is_of_its_main_figure() -> None:
     """The drop is that of the figure which orders the rows."""
     figures = Metrics(figures={"accuracy": 80.0, "a": 1.0}, main="accuracy")
-    middle = Probe(metrics=Metrics(figures={"accuracy": 65.5, "a": 1.0}, main="accuracy"))
+    probed = Metrics(figures={"accuracy": 65.5, "a": 1.0}, main="accuracy")
+    middle = Probe(metrics=probed, evidence={"o": "0"})
     one = sample(task="x", queries=None, metrics=figures, evidence={"o": "1"}, probes={"middle": middle})
     assert _rows(one)["method_a"]["Δ middle"] == "14.5"
 
@@ -244,6 +245,15 @@ def test_every_flag_is_a_footnote(changes: dict[str, Any], said: str) -> None:
         assert "<sup>1</sup>" in row
         [note] = [line for line in pages[name].splitlines() if line.startswith("1. ")]
         assert said in note
+
+
+def test_a_budget_is_named_wherever_a_row_stands() -> None:
+    """A row that was trained for a budget says so on its page, in the overview and in the CSV."""
+    pages = leaderboard.pages([sample(budget="2M frames")])
+    assert "| Budget |" in re.sub(" +", " ", pages["toys.md"]) and "2M frames" in pages["toys.md"]
+    assert "1. Trained for 2M frames in all" in pages["README.md"]
+    [line] = csv.DictReader(io.StringIO(pages["toys.csv"]))
+    assert line["budget"] == "2M frames"
 
 
 def test_the_csv_has_every_row_at_full_precision() -> None:
