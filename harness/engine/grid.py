@@ -28,8 +28,8 @@ from harness.errors import HarnessError
 from harness.plan.grid import Cell
 from harness.plugins import Registry
 from harness.results import leaderboard
-from harness.results.curves import LOG
 from harness.results.record import ResultRecord, load
+from harness.results.run_files import LOG
 from harness.results.table import markdown_table
 
 #: Seconds between two looks at the cells, and for which a cluster without any room is waited for.

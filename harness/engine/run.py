@@ -29,7 +29,7 @@ from harness.engine.shown import (
     write_clips,
 )
 from harness.engine.training_data import check_sources
-from harness.engine.worker import LOG, TRAINED_BACKBONE, Job, work
+from harness.engine.worker import TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
 from harness.models.assembly import sources_of
 from harness.plan.plan import RunPlan, load_plan
@@ -37,8 +37,7 @@ from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.digest import digest, sha256_file
 from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
-
-PLAN, RECORD = "plan.json", "record.json"
+from harness.results.run_files import LOG, PLAN, RECORD
 
 #: The folder of an evaluation, among those of the runs.
 EVALUATION = "evaluate-{plan}"

@@ -48,8 +48,9 @@ from harness.results.record import (
     write_atomically,
 )
 from harness.results.retrieved import RETRIEVED, dumps
+from harness.results.run_files import LOG
 
-TRAINED_BACKBONE, LOG = "backbone.safetensors", "log.jsonl"
+TRAINED_BACKBONE = "backbone.safetensors"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

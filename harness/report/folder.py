@@ -13,10 +13,7 @@ from harness.report.pictures import Pictures
 from harness.results import retrieved
 from harness.results.record import ResultRecord, load
 from harness.results.retrieved import Retrieved
-from harness.results.sides import RECORD
-
-#: The plan of a run, in its folder.
-PLAN = "plan.json"
+from harness.results.run_files import PLAN, RECORD
 
 
 @dataclass(frozen=True)

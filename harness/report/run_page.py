@@ -12,8 +12,9 @@ from harness.report.hard_queries import hardest
 from harness.report.page import facts, figure, page, paragraph, section, table
 from harness.report.pictures import Pictures
 from harness.report.scores import probes, rank_charts, scores
-from harness.results.curves import LOG, read_curve, thinned
+from harness.results.curves import read_curve, thinned
 from harness.results.record import MissingClip, ResultRecord
+from harness.results.run_files import LOG
 from harness.results.table import SELECTIONS, Row
 
 #: Missing clips that a page names; the record has them all.

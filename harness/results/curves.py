@@ -14,9 +14,8 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from harness.errors import HarnessError
+from harness.results.run_files import LOG
 
-#: The log of a run, a line of JSON for each step.
-LOG = "log.jsonl"
 #: What a line of the log has that can be drawn.
 VALUES = ("loss", "grad_norm", "lr")
 

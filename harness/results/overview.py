@@ -59,12 +59,13 @@ class Column:
 
     @cached_property
     def measured_rows(self) -> dict[str, tuple[Section, Row]]:
-        """Each method's best row. One of the default section goes before a better one of another: a method
-        must not lead because it alone was selected on the test set."""
+        """Each method's best row. One of the default section goes before a better one of another, and one of the
+        recipe's own epochs before one of a budget: a method must not lead because it alone was selected on the
+        test set, or trained for longer."""
         parts = sections(_own(self.table.measured)) if self.table else {}
         best: dict[str, tuple[Section, Row]] = {}
         for part in sorted(parts, key=lambda part: part != self.default):
-            for row in group_seeds(parts[part]):
+            for row in sorted(group_seeds(parts[part]), key=lambda row: bool(row.runs[0].budget)):
                 best.setdefault(row.method, (part, row))
         return best
 

@@ -15,11 +15,9 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.results.record import HardKey, ResultRecord, hard_key, load, section
+from harness.results.run_files import RECORD
 from harness.results.stored import read_records
 from harness.results.table import Row
-
-#: The record of a run, in its folder.
-RECORD = "record.json"
 
 
 @dataclass(frozen=True)

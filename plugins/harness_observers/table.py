@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from harness.results.record import write_atomically
+from harness.results.run_files import LOG
 from harness_observers.observer import Observer
 
-LOG, TABLE = "log.jsonl", "steps.csv"
+TABLE = "steps.csv"
 
 #: ``steps`` counts through all stages, ``step`` in its own.
 COLUMNS = ("steps", "stage", "epoch", "step", "loss", "grad_norm", "lr", "seconds")
