@@ -22,10 +22,12 @@ from harness.errors import HarnessError
 from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry
 from harness.results import leaderboard, ranks
+from harness.results.atomic import write_atomically
 from harness.results.audit import audit
 from harness.results.digest import digest, recipe_digest
-from harness.results.record import Metrics, Protocol, Queries, ResultRecord, record_path, write_atomically
-from harness.results.record import dumps as text_of
+from harness.results.record import Metrics, Protocol, Queries, ResultRecord
+from harness.results.record_file import dumps as text_of
+from harness.results.record_file import record_path
 from harness.results.resampling import resampled
 from harness.results.table import markdown_table
 

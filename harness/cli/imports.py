@@ -56,7 +56,7 @@ def import_scores(
     from harness.plan.plan import protocol_for
     from harness.plugins import registry
     from harness.results import imported, leaderboard, table
-    from harness.results.record import dumps
+    from harness.results.record_file import dumps
 
     spec, _ = registry().find("datasets", dataset)
     asked = protocol_for(spec, "retrieval", protocol, registry())

@@ -28,7 +28,7 @@ def probe(folder, leaderboards, runs, workers, as_json, **asked) -> None:
     from harness.engine.run import Places
     from harness.plugins import registry
     from harness.results.probes import probe_table
-    from harness.results.record import dumps
+    from harness.results.record_file import dumps
 
     workers = default_workers() if workers is None else workers
     record = probe_run(folder, asked, registry(), Places(runs, leaderboards), workers)

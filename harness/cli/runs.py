@@ -174,7 +174,7 @@ def ablate(
     from harness.engine import ablation
     from harness.plan.plan import Request
     from harness.plugins import registry
-    from harness.results.record import dumps
+    from harness.results.record_file import dumps
 
     plans = ablation.plans_of(Request(**asked), name, registry(), seeds)
     entries, filled = fill(
@@ -243,7 +243,7 @@ def _preview(cells, runs, leaderboards, probes) -> None:
 def _show_all(entries, filled, as_json: bool) -> None:
     """The means of several seeds, with their spread, or every record; what failed, and exit code 1 if any."""
     from harness.engine import grid
-    from harness.results.record import dumps
+    from harness.results.record_file import dumps
 
     if as_json:
         click.echo("".join(dumps(made.record) for made in filled.made.values()), nl=False)
@@ -264,7 +264,7 @@ def _end_with(filled) -> None:
 
 def _show(record, as_json: bool) -> None:
     from harness.results import table
-    from harness.results.record import dumps
+    from harness.results.record_file import dumps
 
     click.echo(dumps(record) if as_json else table.summary(record), nl=not as_json)
     if not as_json:

@@ -132,7 +132,7 @@ def leaderboard(leaderboards: Path, check: bool, html: Path | None) -> None:
 def curves(runs: tuple[str, ...], value: str, picture: Path, mean_of: int, title: str) -> None:
     """Draw the training curves of runs, over their steps, into one picture."""
     from harness.results import curves as drawing
-    from harness.results.record import write_atomically
+    from harness.results.atomic import write_atomically
 
     found = [drawing.read_curve(run, value) for run in runs]
     write_atomically(picture, drawing.picture(found, value, title, mean_of))

@@ -20,7 +20,7 @@ from harness.data.annotations.rows import malformed, row
 from harness.data.dataset import Caption, Clip
 from harness.data.files import stem_of
 from harness.errors import HarnessError
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 
 #: The one file of an LMDB folder that holds data.
 LMDB_FILE = "data.mdb"

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.data.dataset import Clip, Dataset
 from harness.data.files import VIDEO_SUFFIXES, stem_of
 from harness.errors import HarnessError
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 
 #: A clip and its texts, in the order of the annotation file.
 _Item = tuple[Clip, Sequence[str]]

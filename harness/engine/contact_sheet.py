@@ -11,7 +11,7 @@ from harness.data import Clip
 from harness.data.strip import strip_of
 from harness.engine.search import Findings, Hit, Ranking, on_one_line
 from harness.errors import HarnessError
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image

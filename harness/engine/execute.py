@@ -25,7 +25,7 @@ from harness.engine.progress import say
 from harness.engine.worker import Job, Outcome, work
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 
 OUTCOME, ERROR, CONSOLE = "outcome.json", "error.json", "console.log"
 

@@ -28,7 +28,8 @@ from harness.errors import HarnessError
 from harness.plan.grid import Cell
 from harness.plugins import Registry
 from harness.results import leaderboard
-from harness.results.record import ResultRecord, load
+from harness.results.record import ResultRecord
+from harness.results.record_file import load
 from harness.results.run_files import LOG
 from harness.results.table import markdown_table
 

@@ -20,9 +20,11 @@ from harness.errors import HarnessError
 from harness.plan.plan import Request, RunPlan, versions_of
 from harness.plugins import Registry
 from harness.results import leaderboard
+from harness.results.atomic import write_atomically
 from harness.results.digest import sha256_file
 from harness.results.probes import main_figure
-from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
+from harness.results.record import ResultRecord
+from harness.results.record_file import dumps, load, record_path, write
 
 #: What a record and an outcome both have, and what figures follow from.
 _COUNTED = ("protocol", "queries", "evidence")

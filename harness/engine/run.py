@@ -35,8 +35,10 @@ from harness.models.assembly import sources_of
 from harness.plan.plan import RunPlan, load_plan
 from harness.plugins import Registry
 from harness.results import leaderboard
+from harness.results.atomic import write_atomically
 from harness.results.digest import digest, sha256_file
-from harness.results.record import ResultRecord, dumps, load, record_path, write, write_atomically
+from harness.results.record import ResultRecord
+from harness.results.record_file import dumps, load, record_path, write
 from harness.results.run_files import LOG, PLAN, RECORD
 
 #: The folder of an evaluation, among those of the runs.

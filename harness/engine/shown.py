@@ -14,8 +14,8 @@ from harness.errors import HarnessError
 from harness.models.assembly import sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry
+from harness.results.atomic import write_atomically
 from harness.results.digest import texts_hash
-from harness.results.record import write_atomically
 
 #: The ids of the training clips, in the folder of the run.
 CLIPS = "training_clips.json"

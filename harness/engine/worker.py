@@ -37,16 +37,9 @@ from harness.errors import HarnessError
 from harness.models.assembly import VideoTextModel, make, sources_of
 from harness.plan.plan import RunPlan
 from harness.plugins import Registry, registry
+from harness.results.atomic import write_atomically
 from harness.results.digest import sha256_file
-from harness.results.record import (
-    Example,
-    Metrics,
-    Probe,
-    ProbeName,
-    Protocol,
-    Queries,
-    write_atomically,
-)
+from harness.results.record import Example, Metrics, Probe, ProbeName, Protocol, Queries
 from harness.results.retrieved import RETRIEVED, dumps
 from harness.results.run_files import LOG
 

@@ -11,7 +11,8 @@ from harness.plan.plan import RunPlan, data_root_of, load_plan
 from harness.plugins import Registry
 from harness.report.pictures import Pictures
 from harness.results import retrieved
-from harness.results.record import ResultRecord, load
+from harness.results.record import ResultRecord
+from harness.results.record_file import load
 from harness.results.retrieved import Retrieved
 from harness.results.run_files import PLAN, RECORD
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.report.style import STYLE
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 
 #: Nothing is fetched, whatever a text from a data set may contain; pictures lie in the page.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {script}; base-uri 'none'"

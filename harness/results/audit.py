@@ -20,7 +20,8 @@ from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import recipe_digest
-from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy, load, record_path
+from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy
+from harness.results.record_file import load, record_path
 from harness.results.resampling import resampled
 from harness.results.stored import misplaced
 

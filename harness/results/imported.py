@@ -27,17 +27,8 @@ from harness.results import ranks
 from harness.results.digest import digest, sha256_file
 from harness.results.footnotes import IMPORTED_FILE, IMPORTED_SHA256
 from harness.results.protocol import as_used
-from harness.results.record import (
-    Metrics,
-    Protocol,
-    Queries,
-    ResultRecord,
-    Selection,
-    TiePolicy,
-    load,
-    record_path,
-    write,
-)
+from harness.results.record import Metrics, Protocol, Queries, ResultRecord, Selection, TiePolicy
+from harness.results.record_file import load, record_path, write
 from harness.results.resampling import resampled
 from harness.specs import DatasetSpec, ProtocolSpec
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.names import in_path
 from harness.results import published
+from harness.results.atomic import write_atomically
 from harness.results.conditions import partition
 from harness.results.dataset_page import dataset_page
 from harness.results.overview import overview
-from harness.results.record import ResultRecord, write_atomically
+from harness.results.record import ResultRecord
 from harness.results.spreadsheet import START, sheet
 from harness.results.stored import read_records
 

@@ -42,6 +42,7 @@ from harness.errors import HarnessError
 from harness.names import plain
 from harness.plan import yaml_io
 from harness.plugins import Registry
+from harness.results.atomic import write_atomically
 from harness.results.record import (
     DIRECTIONS,
     Metrics,
@@ -50,7 +51,6 @@ from harness.results.record import (
     ResultRecord,
     Selection,
     V2TProtocol,
-    write_atomically,
 )
 
 #: The ``train_split`` of a model that has seen nothing of the data set.

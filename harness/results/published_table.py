@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.results.footnotes import marked, numbered, published_notes
-from harness.results.record import DIRECTIONS, ResultRecord, dumps
+from harness.results.record import DIRECTIONS, ResultRecord
+from harness.results.record_file import dumps
 from harness.results.table import NOTHING, SELECTIONS, escape, figure_names, markdown_table
 
 LEGEND = (

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.results.record import ResultRecord, load, record_path
+from harness.results.record import ResultRecord
+from harness.results.record_file import load, record_path
 
 
 def read_records(leaderboards: str | os.PathLike[str]) -> list[ResultRecord]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 from harness.results.run_files import LOG
 from harness_observers.observer import Observer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.results.record import write_atomically
+from harness.results.atomic import write_atomically
 from harness_observers.observer import Observer
 
 ID = "wandb_id"

@@ -10,7 +10,8 @@ import numpy as np
 
 from harness.results import ranks
 from harness.results.digest import digest, texts_hash
-from harness.results.record import Metrics, MissingClip, Protocol, Queries, ResultRecord, dumps
+from harness.results.record import Metrics, MissingClip, Protocol, Queries, ResultRecord
+from harness.results.record_file import dumps
 from harness.results.retrieved import RETRIEVED, best_clips
 from harness.results.retrieved import dumps as retrieved_dumps
 

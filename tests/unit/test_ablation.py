@@ -12,7 +12,8 @@ from harness.errors import HarnessError
 from harness.plan.ablation import cells_of
 from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
-from harness.results.record import Metrics, ResultRecord, load
+from harness.results.record import Metrics, ResultRecord
+from harness.results.record_file import load
 
 
 def test_every_part_is_a_plan_of_its_own():

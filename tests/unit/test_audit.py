@@ -19,7 +19,7 @@ from sample_records import protocol, sample
 from harness import DatasetSpec, MethodSpec, ProtocolSpec, TaskSpec, hookimpl
 from harness.plan.plan import own_recipe_digest
 from harness.plugins import Plugin, Registry, registry
-from harness.results import leaderboard, ranks, record
+from harness.results import leaderboard, ranks, record, record_file
 from harness.results.audit import Audit, audit
 from harness.results.digest import digest, recipe_digest
 from harness.results.record import Metrics, QueryCounts, ResultRecord
@@ -68,7 +68,7 @@ def _answered() -> ResultRecord:
 
 
 def _saved(folder: Path, *records: ResultRecord) -> list[Path]:
-    paths = [record.write(one, record.record_path(folder, one)) for one in records]
+    paths = [record_file.write(one, record_file.record_path(folder, one)) for one in records]
     leaderboard.write_all(folder)
     return paths
 
@@ -79,7 +79,9 @@ def _edit(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
     edit(content)
     path.write_text(json.dumps(content))
     folder = path.parents[3]
-    if path == record.record_path(folder, record.load(path)):  # else there is nothing to make them of
+    if path == record_file.record_path(
+        folder, record_file.load(path)
+    ):  # else there is nothing to make them of
         leaderboard.write_all(folder)
 
 
@@ -395,7 +397,7 @@ def test_many_records_are_quick(tmp_path: Path) -> None:
     queries = record.Queries(t2v=counts, v2t=counts)
     for seed in range(40):
         one = sample(seed=seed, queries=queries, protocol=protocol(n_queries=n, n_gallery=n))
-        record.write(one, record.record_path(tmp_path, one))
+        record_file.write(one, record_file.record_path(tmp_path, one))
     start = time.process_time()
     found: Audit = audit(tmp_path, registry())
     assert found.records == 40 and found.figures == 400

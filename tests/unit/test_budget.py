@@ -13,7 +13,7 @@ from harness.plan.budget import parse_budget, shown
 from harness.plan.plan import Request, build_plan
 from harness.plan.schema import Budget, Data, Model, Recipe, Stage
 from harness.plugins import registry
-from harness.results.record import load
+from harness.results.record_file import load
 
 MODEL = Model(backbone={"name": "any"}, temporal={"name": "any"})
 

@@ -15,7 +15,8 @@ from harness.errors import HarnessError
 from harness.results.compare import compare, notes
 from harness.results.compare_table import report
 from harness.results.ranks import hits
-from harness.results.record import Metrics, Queries, QueryCounts, ResultRecord, record_path, write
+from harness.results.record import Metrics, Queries, QueryCounts, ResultRecord
+from harness.results.record_file import record_path, write
 from harness.results.sides import Finder, Side
 from harness.results.significance import mcnemar, paired_bootstrap
 from harness.results.statistics import welch_difference

@@ -19,7 +19,7 @@ from harness.errors import HarnessError
 from harness.plan.grid import Axis, Cell, axis_of, cells_of, names_of
 from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
-from harness.results.record import dumps
+from harness.results.record_file import dumps
 
 REQUEST = Request(method="clip_vip", dataset="shapes", backbone="tiny")
 

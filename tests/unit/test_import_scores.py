@@ -17,7 +17,8 @@ from harness.data import Caption, Clip, Dataset
 from harness.plugins import registry
 from harness.results import imported, ranks
 from harness.results.digest import sha256_file, texts_hash
-from harness.results.record import ResultRecord, load
+from harness.results.record import ResultRecord
+from harness.results.record_file import load
 from harness.results.resampling import resampled
 
 SIDE = 12

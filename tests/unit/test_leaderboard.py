@@ -12,14 +12,14 @@ import pytest
 from sample_records import protocol, sample
 
 from harness.errors import HarnessError
-from harness.results import leaderboard, record
+from harness.results import leaderboard, record, record_file
 from harness.results.record import Missing, MissingClip, QueryCounts, ResultRecord
 from harness.results.table import escape, group_seeds
 
 
 def _save(folder: Path, *records: ResultRecord) -> None:
     for one in records:
-        record.write(one, record.record_path(folder, one))
+        record_file.write(one, record_file.record_path(folder, one))
 
 
 def _page(*records: ResultRecord) -> str:
@@ -205,7 +205,7 @@ def test_check_finds_a_changed_record(tmp_path: Path) -> None:
     """A page no longer follows from its records once a figure in a record was changed."""
     _save(tmp_path, sample())
     leaderboard.write_all(tmp_path)
-    path = record.record_path(tmp_path, sample())
+    path = record_file.record_path(tmp_path, sample())
     path.write_text(re.sub(r'"MnR": \d', '"MnR": 9', path.read_text()))
     page, table = leaderboard.check(tmp_path)
     assert "toys.csv line" in page and "toys.md line" in table
@@ -217,7 +217,7 @@ def test_check_finds_a_changed_record(tmp_path: Path) -> None:
 def test_misplaced_record_is_refused(tmp_path: Path) -> None:
     """A copy of a record under another name would count a seed twice, so it is an error."""
     _save(tmp_path, sample())
-    path = record.record_path(tmp_path, sample())
+    path = record_file.record_path(tmp_path, sample())
     path.with_name("copy.json").write_bytes(path.read_bytes())
     with pytest.raises(HarnessError, match=r"copy\.json holds a record whose place is"):
         leaderboard.regenerate(tmp_path)
@@ -238,7 +238,7 @@ def test_many_records_are_quick(tmp_path: Path) -> None:
     queries = record.Queries(t2v=counts, v2t=counts)
     for seed in range(40):
         one = sample(seed=seed, queries=queries, protocol=protocol(n_queries=n, n_gallery=n))
-        record.write(one, record.record_path(tmp_path, one))
+        record_file.write(one, record_file.record_path(tmp_path, one))
     start = time.process_time()
     leaderboard.regenerate(tmp_path)
     assert time.process_time() - start < 4.0

@@ -25,7 +25,7 @@ from harness.engine.workers import Workers
 from harness.errors import HarnessError
 from harness.plan.plan import Request, RunPlan, build_plan
 from harness.plugins import registry
-from harness.results import leaderboard, record
+from harness.results import leaderboard, record_file
 from harness.results.audit import audit
 from harness.results.probes import PROBES, probe_table
 from harness.results.record import Metrics, Probe, QueryCounts, ResultRecord
@@ -179,8 +179,8 @@ def test_probed_figures_need_their_evidence():
 def test_probes_leave_the_place_of_a_record(tmp_path):
     """With and without probes a record has one file, and stays below three times the size."""
     plain, probed = sample(), _probed()
-    assert record.record_path(tmp_path, plain) == record.record_path(tmp_path, probed)
-    assert len(record.dumps(probed)) < 3 * len(record.dumps(plain))
+    assert record_file.record_path(tmp_path, plain) == record_file.record_path(tmp_path, probed)
+    assert len(record_file.dumps(probed)) < 3 * len(record_file.dumps(plain))
 
 
 # the table
@@ -200,7 +200,7 @@ def test_drops_are_means_over_seeds():
 
 def record_of(run: ResultRecord) -> ResultRecord:
     """As a file gives it back, where probes stand in another order."""
-    return msgspec.json.decode(record.dumps(run), type=ResultRecord)
+    return msgspec.json.decode(record_file.dumps(run), type=ResultRecord)
 
 
 def test_the_main_figure_of_a_task_and_its_contrasts():
@@ -235,7 +235,7 @@ def test_a_drop_below_half_a_digit_has_no_sign():
 
 
 def _saved(folder: Path, one: ResultRecord) -> Path:
-    path = record.write(one, record.record_path(folder, one))
+    path = record_file.write(one, record_file.record_path(folder, one))
     leaderboard.write_all(folder)
     return path
 

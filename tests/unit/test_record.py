@@ -15,13 +15,13 @@ import pytest
 from sample_records import SIZE, protocol, sample
 
 from harness.errors import HarnessError
-from harness.results import digest, record
+from harness.results import atomic, digest, record, record_file
 from harness.results.record import Metrics, Missing, MissingClip, QueryCounts, ResultRecord
 
 
 def _edited(tmp_path: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
     """A record's file after an edit of its content."""
-    path = record.write(sample(), tmp_path / "record.json")
+    path = record_file.write(sample(), tmp_path / "record.json")
     content = json.loads(path.read_text())
     edit(content)
     path.write_text(json.dumps(content))
@@ -32,14 +32,14 @@ def test_round_trip(tmp_path: Path) -> None:
     """Writing and reading a record gives an equal record, and writing that the same bytes."""
     clips = Missing(test=(MissingClip("clip7", "not found"),), train=(MissingClip("ü", "empty"),))
     original = sample(missing=clips, versions={"torch": "2.8"}, dirty=True, gpu_hours=1.5)
-    path = record.write(original, tmp_path / "deep" / "record.json")
-    assert record.load(path) == original
-    assert record.dumps(record.load(path)) == path.read_text(encoding="utf-8")
+    path = record_file.write(original, tmp_path / "deep" / "record.json")
+    assert record_file.load(path) == original
+    assert record_file.dumps(record_file.load(path)) == path.read_text(encoding="utf-8")
 
 
 def test_file_reads_well(tmp_path: Path) -> None:
     """A file has sorted keys, two spaces of indent, one line of counts and a final newline."""
-    text = record.write(sample(), tmp_path / "record.json").read_text()
+    text = record_file.write(sample(), tmp_path / "record.json").read_text()
     content = json.loads(text)
     assert text == json.dumps(content, indent=2, sort_keys=True) + "\n"
     assert len(content["queries"]["t2v"]["better"].split(" ")) == SIZE
@@ -47,10 +47,10 @@ def test_file_reads_well(tmp_path: Path) -> None:
 
 def test_writing_leaves_no_draft(tmp_path: Path) -> None:
     """A write that fails half-way leaves the former file, whole, and nothing beside it."""
-    path = record.write(sample(), tmp_path / "record.json")
+    path = record_file.write(sample(), tmp_path / "record.json")
     before = path.read_bytes()
     with pytest.raises(UnicodeEncodeError):
-        record.write_atomically(path, "half \ud800")
+        atomic.write_atomically(path, "half \ud800")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["record.json"]
 
@@ -77,18 +77,18 @@ def test_load_is_strict(tmp_path: Path, edit: Callable[[dict[str, Any]], None], 
     """A field that is unknown, missing, of a wrong type or contradictory is named with its file."""
     path = _edited(tmp_path, edit)
     with pytest.raises(HarnessError, match=says) as caught:
-        record.load(path)
+        record_file.load(path)
     assert str(path) in caught.value.message
 
 
 def test_broken_json_names_the_file(tmp_path: Path) -> None:
     """A truncated file is reported as such, and so is one that is not there."""
     path = tmp_path / "record.json"
-    path.write_text(record.dumps(sample())[:100])
+    path.write_text(record_file.dumps(sample())[:100])
     with pytest.raises(HarnessError, match=r"record\.json is not a result record"):
-        record.load(path)
+        record_file.load(path)
     with pytest.raises(HarnessError, match=r"cannot read .*gone\.json"):
-        record.load(tmp_path / "gone.json")
+        record_file.load(tmp_path / "gone.json")
 
 
 @pytest.mark.parametrize(
@@ -139,31 +139,31 @@ def test_section_is_split_and_selection() -> None:
 
 def test_rerun_replaces_its_record(tmp_path: Path) -> None:
     """The same digest and seed have the same path, and the later result is the one kept."""
-    path = record.record_path(tmp_path, sample())
+    path = record_file.record_path(tmp_path, sample())
     key = sample().recipe_digest[:12]
     assert path == tmp_path / "results" / "toys" / "method_a" / f"{key}-s0.json"
-    record.write(sample(), path)
-    record.write(sample(commit="later"), path)
-    assert record.load(path).commit == "later"
-    assert record.record_path(tmp_path, sample(seed=1)) != path
+    record_file.write(sample(), path)
+    record_file.write(sample(commit="later"), path)
+    assert record_file.load(path).commit == "later"
+    assert record_file.record_path(tmp_path, sample(seed=1)) != path
 
 
 def test_postprocessing_is_in_the_path(tmp_path: Path) -> None:
     """A post-processed result lies beside the plain one of the same run."""
-    path = record.record_path(tmp_path, sample(postprocess="dual_softmax(tau=100,axis=texts)"))
+    path = record_file.record_path(tmp_path, sample(postprocess="dual_softmax(tau=100,axis=texts)"))
     assert path.name.endswith("-s0-dual-softmax-tau-100-axis-texts.json")
 
 
 def test_write_does_not_replace_another_tables_row(tmp_path: Path) -> None:
     """A result for another protocol or section does not silently take the place of this one."""
-    path = record.write(sample(), tmp_path / "record.json")
+    path = record_file.write(sample(), tmp_path / "record.json")
     for changes, says in (
         ({"protocol": protocol(name="test_b")}, "'test_a'.*'test_b'"),
         ({"selection": "test"}, "selection 'last'"),
     ):
         with pytest.raises(HarnessError, match=says):
-            record.write(sample(**changes), path)
-    assert record.load(path) == sample()
+            record_file.write(sample(**changes), path)
+    assert record_file.load(path) == sample()
 
 
 def test_measured_rows_need_their_evidence() -> None:
@@ -181,7 +181,7 @@ def test_published_rows_need_their_source(tmp_path: Path) -> None:
         sample(**bare)
     published = sample(**bare, source="a paper, table 2", confidence="recalled")
     with pytest.raises(HarnessError, match="published row"):
-        record.record_path(tmp_path, published)
+        record_file.record_path(tmp_path, published)
 
 
 def test_counts_keep_only_ties() -> None:

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from harness.results.record import load
+from harness.results.record_file import load
 
 RUN = ("run", "--method", "clip4clip_meanp")
 
