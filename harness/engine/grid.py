@@ -215,6 +215,8 @@ def _absolute(place: str) -> str:
 
 def _part(entry: Entry) -> str:
     """How far a cell's training is, of the stage that its log speaks of last."""
+    if entry.state == "to probe":
+        return "probing"
     try:
         with (entry.folder / LOG).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
