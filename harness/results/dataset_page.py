@@ -29,7 +29,7 @@ def dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
     """The page's Markdown, without the line that says where it is from."""
     found = tables(records)
     body: list[str] = []
-    legend = dict.fromkeys([_figures_of(found)])
+    legend = dict.fromkeys(_figures_of(found))
     for table, title in zip(found, headings(found), strict=True):
         body += ["", f"## {title}", "", conditions(table)]
         for part, runs in sections(table.measured).items():
@@ -39,7 +39,7 @@ def dataset_page(dataset: str, records: Sequence[ResultRecord]) -> str:
         if not table.measured:
             body += ["", _empty_place(dataset, table)]
         body += _published_sections(table.published)
-    lines = [f"# {escape(dataset)}", "", " ".join(legend)]
+    lines = [f"# {escape(dataset)}", "", *(f"- {said}" for said in legend)]
     if any(table.published for table in found):
         lines += ["", LEGEND]
     lines += ["", f"Every row at full precision: [{escape(dataset)}.csv]({in_path(dataset)}.csv)."]
@@ -63,14 +63,14 @@ def section_title(part: Section) -> str:
     return f"Trained on {escape(part.train_split)}, {SELECTIONS[part.selection]}"
 
 
-def _figures_of(found: Sequence[Table]) -> str:
+def _figures_of(found: Sequence[Table]) -> list[str]:
     """What the figures of a page are, of those kinds that it has."""
     ranked = {table.ranked for table in found}
     kinds = [text for kind, text in ((True, _OF_RANKS), (False, _OF_FIGURES)) if kind in ranked]
     runs = [run for table in found for run in table.measured]
     if runs:
         kinds.append(f"{UNCERTAINTY}{_DRAWN if any(run.resampling for run in runs) else ''}.")
-    return " ".join(kinds)
+    return kinds
 
 
 def _published_sections(records: Sequence[ResultRecord]) -> list[str]:

@@ -33,8 +33,8 @@ _OF_MARKS = (
     "seeds. Where no outcomes of each query can be compared, nothing is marked."
 )
 _OF_PROBES = (
-    "Δ {names}: points of the main figure that the same model loses when the test clips' frames are {names}"
-    " (middle: the middle frame alone)."
+    "Δ shuffled, reversed, middle: points of the main figure that the same model loses when it gets the test "
+    "clips' frames shuffled, in reverse, or the middle one alone: what order and motion are worth to it."
 )
 _OF_DELTAS = (
     "Δ published: the mean of the main figure minus the published one under the same conditions; what is not the "
@@ -89,7 +89,7 @@ def render_rows(rows: Sequence[Row], published: Sequence[ResultRecord] = ()) -> 
         lines += ["", *numbered(footnotes)]
     legend = [_OF_MARKS] if {"best", "alike"} & {*standing} else []
     legend += [_OF_DELTAS] if against else []
-    legend += [_OF_PROBES.format(names=", ".join(probes))] if probes else []
+    legend += [_OF_PROBES] if probes else []
     legend += [_OF_COST] if {"Throughput", "Peak memory"} & {head for head, _ in others} else []
     return Shown("\n".join(lines), tuple(legend))
 

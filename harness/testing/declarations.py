@@ -39,10 +39,13 @@ def prepare(subject: Subject) -> Subject:
 
 def names(subject: Subject) -> None:
     """No other plugin declares a name or alias of this one."""
-    label = subject.plugin.label
-    taken = [line for line in subject.registry.conflicts() if label in line]
+    taken = [conflict for conflict in subject.registry.conflicts() if subject.plugin in conflict.plugins]
     if taken:
-        raise Fault("; ".join(taken), "rename it, or uninstall the other distribution")
+        said = [
+            f"{singular(one.kind)} '{one.name}' is declared by {' and '.join(p.label for p in one.plugins)}"
+            for one in taken
+        ]
+        raise Fault("; ".join(said), "rename it, or users have to write it with the plugin's name before it")
 
 
 def light(subject: Subject) -> None:

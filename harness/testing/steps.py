@@ -170,14 +170,19 @@ def _same_gradients(wanted: dict[str, Tensor], found: dict[str, Tensor], where: 
 
 
 def _with_plugins(step: Step) -> Registry:
-    """The registry of this process, with plugins that were given to another one by hand."""
-    known = registry()
-    there = {(p.name, p.distribution) for p in known.plugins}
-    for name, distribution, version, target in step.plugins:
-        if (name, distribution) not in there:
-            there.add((name, distribution))
-            known.add(Plugin(name, distribution, version, target, importlib.import_module(target)))
-    return known
+    """The registry of this process, or one with plugins that were given to the subject's by hand beside it."""
+    there = {(p.name, p.distribution) for p in registry().plugins}
+    further = tuple(dict.fromkeys(plugin for plugin in step.plugins if plugin[:2] not in there))
+    return _widened(further) if further else registry()
+
+
+@lru_cache(maxsize=1)
+def _widened(further: tuple[tuple[str, str, str, str], ...]) -> Registry:
+    """A registry of its own, since what is only tried must not stay known to the process."""
+    found = registry.__wrapped__()
+    for name, distribution, version, target in further:
+        found.add(Plugin(name, distribution, version, target, importlib.import_module(target)))
+    return found
 
 
 def _parts(step: Step, known: Registry) -> tuple[VideoTextModel, nn.Module]:
