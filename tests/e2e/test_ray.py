@@ -171,7 +171,7 @@ def test_resumed_without_ray(place, record_of_two):
     assert len(place.log("lost")) < STEPS
     # They would go on writing to the run folder; two idle helpers of Ray's outlive a kill -9 a while.
     training = {n: line for n, line in below.items() if "RayTrainWo" in line}
-    assert len(training) == 2 and Watched(-9, "", "", training).left() == {}
+    assert len(training) == 2 and Watched(-9, "", "", {*training.items()}).left() == {}
     record = place.record(*METHOD, *EXACT, "--workers", "0", "--runs", "lost", "--resume")
     assert _losses(place, "lost") == pytest.approx(_losses(place, "two"), rel=1e-8, abs=0)
     assert record["queries"] == record_of_two["queries"]
