@@ -94,6 +94,7 @@ def make_record(
             "os": f"{platform.system()} {platform.release()}",
             "python": platform.python_version(),
             "cores": str(os.cpu_count()),
+            "threads": str(outcome.threads),
         },
         created=datetime.now(UTC).replace(microsecond=0).isoformat(),
     )

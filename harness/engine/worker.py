@@ -98,6 +98,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_mb: float
     world_size: int
     device: str
+    threads: int  # of torch, in this worker: another number adds up in another order
     foreign: bool  # a finished model from somewhere else
     probes: dict[ProbeName, Probe] = {}
 
@@ -146,6 +147,7 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         peak_memory_mb=peak_memory_mb,
         world_size=workers.world,
         device=_device_name(workers.device),
+        threads=torch.get_num_threads(),
         foreign=bool(job.model),
         probes=probes,
     )
