@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -53,8 +54,12 @@ def write_files(page: str, folder: Path) -> list[str]:
 
 @contextmanager
 def plugins_of(folder: Path, *names: str) -> Iterator[None]:
-    """The process's registry with further plugins from ``folder``; everything is as before afterwards."""
-    path, modules = list(sys.path), set(sys.modules)
+    """The process's registry with further plugins from ``folder``; everything is as before afterwards.
+
+    Modules of the same names that another test has imported from elsewhere are put aside meanwhile.
+    """
+    path, stems = list(sys.path), {Path(name).stem for name in names}
+    aside = _taken(stems)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_PLUGINS", ",".join(str(folder / name) for name in names))
         registry.cache_clear()
@@ -63,6 +68,11 @@ def plugins_of(folder: Path, *names: str) -> Iterator[None]:
         finally:
             registry.cache_clear()
             sys.path[:] = path
-            for name in set(sys.modules) - modules:
-                if name.partition(".")[0] in {Path(name).stem for name in names}:
-                    del sys.modules[name]
+            _taken(stems)
+            sys.modules.update(aside)
+
+
+def _taken(packages: set[str]) -> dict[str, ModuleType]:
+    """The modules of some packages, taken out of those that are imported."""
+    found = [name for name in sys.modules if name.partition(".")[0] in packages]
+    return {name: sys.modules.pop(name) for name in found}

@@ -51,12 +51,15 @@ def in_a_shell() -> list[str]:
     return [block.text for block in blocks(PAGE) if block.language == "python" and not block.file]
 
 
+def _written(folder: Path) -> list[Path]:
+    """The files of a distribution, without those that an installation leaves beside them."""
+    left = re.compile(r"__pycache__|build|.*\.egg-info")
+    return [p for p in folder.rglob("*") if p.is_file() and not any(map(left.fullmatch, p.parts))]
+
+
 def test_the_blocks_are_the_example(built):
     """All files of the example but its README are in the page, byte for byte, and no others."""
-    there = {
-        p.relative_to(EXAMPLE) for p in EXAMPLE.rglob("*") if p.is_file() and "__pycache__" not in p.parts
-    }
-    typed = {p.relative_to(built) for p in built.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    there, typed = ({p.relative_to(folder) for p in _written(folder)} for folder in (EXAMPLE, built))
     assert typed == there - {Path("README.md")}
     for name in typed:
         assert (built / name).read_bytes() == (EXAMPLE / name).read_bytes(), name

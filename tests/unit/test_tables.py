@@ -195,7 +195,9 @@ def test_probes_show_what_they_cost() -> None:
     rows = _rows(*runs, sample("method_b"))
     assert rows["method_a"]["Δ reversed"] == "8.0 ± 2.8" and rows["method_b"]["Δ reversed"] == "—"
     assert "Δ shuffled" not in rows["method_a"]
-    assert "Δ shuffled, reversed, middle: points of the main figure" in _page(*runs) and "Δ" not in _page(sample())
+    assert "Δ shuffled, reversed, middle: points of the main figure" in _page(*runs) and "Δ" not in _page(
+        sample()
+    )
 
 
 def test_a_probe_of_a_task_without_ranks_is_of_its_main_figure() -> None:
