@@ -54,7 +54,11 @@ def in_a_shell() -> list[str]:
 def _written(folder: Path) -> list[Path]:
     """The files of a distribution, without those that an installation leaves beside them."""
     left = re.compile(r"__pycache__|build|.*\.egg-info")
-    return [p for p in folder.rglob("*") if p.is_file() and not any(map(left.fullmatch, p.parts))]
+    return [
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(map(left.fullmatch, p.relative_to(folder).parts))
+    ]
 
 
 def test_the_blocks_are_the_example(built):
