@@ -56,7 +56,8 @@ def run_cell(sent: str) -> str:
         try:
             _wait_for(job.folder)
             where = engine.Places(Path(job.runs), Path(job.leaderboards))
-            if engine.record_in(job.folder, job.plan):  # an earlier command's, without the probes
+            # A process that was killed behind its record makes the run again: the leaderboards may lack it.
+            if job.probes and engine.record_in(job.folder, job.plan):
                 probe_run(job.folder, {}, registry(), where, job.workers)
             else:
                 engine.run(

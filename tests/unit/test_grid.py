@@ -260,6 +260,19 @@ def test_what_a_driver_says_is_kept_in_the_run_folder(tmp_path, monkeypatch, pro
     assert [path.name for path in where.runs.iterdir()] == [entry.folder.name]
 
 
+@pytest.mark.parametrize(("probes", "done"), [(False, "run"), (True, "probed")])
+def test_only_who_asks_for_probes_gets_them(tmp_path, monkeypatch, probes, done):
+    """A cell that died behind its record is run again, so that the leaderboards have it; probed where asked."""
+    (entry, *_), where = a_grid(tmp_path)
+    called = []
+    monkeypatch.setattr("harness.engine.grid_cell.engine.record_in", lambda *_: object())
+    monkeypatch.setattr("harness.engine.grid_cell.engine.run", lambda *_, **__: called.append("run"))
+    monkeypatch.setattr("harness.engine.grid_cell.probe_run", lambda *_, **__: called.append("probed"))
+    job = msgspec.json.decode(a_job(entry, where, workers=0), type=CellJob)
+    assert run_cell(msgspec.json.encode(msgspec.structs.replace(job, probes=probes)).decode()) == ""
+    assert called == [done]
+
+
 def endless(sent: str) -> str:
     """A cell that a signal ends, or that says what it was sent."""
     if sent == "die":
