@@ -75,6 +75,16 @@ def small_shapes(own_places) -> tuple[str, ...]:
 
 
 @pytest.fixture
+def empty_cache(tmp_path, monkeypatch, own_places, small_shapes) -> Path:
+    """A cache that holds no frame, whatever ran before in this session; the videos are the session's."""
+    place = tmp_path / "cache"
+    place.mkdir()
+    (place / "data").symlink_to(own_places / "data", target_is_directory=True)
+    monkeypatch.setenv("HARNESS_CACHE", str(place))
+    return place
+
+
+@pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
     """An empty working folder, where runs and leaderboards go by default."""
     place = tmp_path / "work"

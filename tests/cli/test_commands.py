@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -234,12 +233,11 @@ def files(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_a_dry_run_writes_nothing(cli, workplace, small_shapes):
+def test_a_dry_run_writes_nothing(cli, workplace, small_shapes, own_places, empty_cache):
     """Plan, clips and cache hits, cost and row are shown; working folder and cache stay as they are."""
-    cache = Path(os.environ["HARNESS_CACHE"])
-    before = files(cache)
+    before = files(own_places), files(empty_cache)
     shown = ok(cli("run", "--method", "clip_vip", *small_shapes, "--dry-run", "--set", "data.frames=3"))
-    assert files(workplace) == {} and files(cache) == before
+    assert files(workplace) == {} and (files(own_places), files(empty_cache)) == before
     assert "data.frames = 3" in shown and "# --set data.frames" in shown
     for said in (
         "train clips       192, missing 0, cache hits 0, to decode 192",
