@@ -348,7 +348,7 @@ def test_interrupted_preparation_is_completed(prepared, tmp_path):
     """After kill -9 in the middle, the next preparation leaves the same files and no leftovers."""
     data = small(tmp_path)
     process = start_preparation(tmp_path)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (data.folder / "train" / "train00010.mp4").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.001)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from pathlib import Path
 
 import huggingface_hub
@@ -12,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from harness import HarnessError, lazy
-from harness_clip import backbones, published, weights
+from harness_clip import backbones, weights
 from harness_clip.architectures import build_model, configuration
 from harness_clip.options import OpenClipOptions, TinyOptions, ViTB32
 
@@ -239,14 +238,11 @@ def test_an_unknown_tag_brings_the_known_ones():
 
 
 def test_published_weights_without_a_network_say_which_file(monkeypatch, tmp_path):
-    """Where nothing can be downloaded, the error comes at once and names the file to pass."""
+    """Where nothing can be downloaded, the error names the file to pass."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    published.uses_quick_gelu("ViT-B-32")  # the import is not what is timed
-    started = time.monotonic()
     with pytest.raises(HarnessError, match="could not be downloaded") as caught:
         backbones.build(OpenClipOptions(model="ViT-B-32-quickgelu", pretrained="openai"))
-    assert time.monotonic() - started < 5
     assert "huggingface.co/timm/vit_base_patch32_clip_224.openai" in caught.value.hint
     assert "--weights FILE" in caught.value.hint and "\n" not in str(caught.value)
 
