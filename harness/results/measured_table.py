@@ -28,9 +28,10 @@ _OF_MARKS = (
     "In each section **bold** is a row whose main figure is significantly better than that of every other row; "
     f"{ALIKE} marks rows that cannot be told from the best one, itself included. Each is compared with the "
     "best at 95 %, without a correction for the number of rows, by a paired bootstrap over queries, and between "
-    "single seeds by McNemar's test too. Outcomes of several seeds are averaged first, and between two rows of "
-    "several seeds their own spread has to agree, by Welch's t-test; a row of one seed says nothing of other "
-    "seeds. Where no outcomes of each query can be compared, nothing is marked."
+    "single seeds by McNemar's test too. Outcomes of several seeds are averaged first, and where a row has "
+    "several seeds their spread has to agree, by a t-test in which a single seed is taken to spread as they do; "
+    "two single seeds say nothing of other seeds. Where no outcomes of each query can be compared, nothing is "
+    "marked."
 )
 _OF_PROBES = (
     "Δ shuffled, reversed, middle: points of the main figure that the same model loses when it gets the test "
