@@ -227,7 +227,7 @@ _COLUMNS: tuple[_Column, ...] = (
     ("Pixels", _plain("resolution")),
     ("Batch", _plain("batch_size")),
     ("Workers", _plain("world_size")),
-    ("Budget", lambda row: _each(row, lambda run: run.budget or NOTHING)),
+    ("Budget", lambda row: _each(row, lambda run: escape(run.budget) or NOTHING)),
     ("Params", lambda row: _each(row, _parameters)),
     ("Seeds", _seeds),
     ("Missing", lambda row: _each(row, _missing)),

@@ -271,6 +271,13 @@ def test_a_budget_is_named_wherever_a_row_stands() -> None:
     assert line["budget"] == "2M frames"
 
 
+def test_text_of_a_record_cannot_break_a_table() -> None:
+    """A budget with a pipe stays one cell, and a note of blanks is no footnote."""
+    rows = _rows(sample(budget="2M | frames", note=" \n"), sample("method_b"))
+    assert rows["method_a"]["Budget"] == "2M \\| frames"
+    assert not [line for line in _page(sample(note=" \n")).splitlines() if line.startswith("1.")]
+
+
 def test_the_csv_has_every_row_at_full_precision() -> None:
     """A line for each run with its hard key and every figure as the record has it; what a row has not is empty."""
     runs = [sample(seed=0), sample(seed=1), sample("method_b", ties="optimistic")]
