@@ -19,7 +19,7 @@ from harness.errors import HarnessError
 from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
-from harness.results.digest import recipe_digest
+from harness.results.digest import file_digest, recipe_digest
 from harness.results.footnotes import IMPORTED_SHA256
 from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy, hard_key, section
 from harness.results.record_file import load, record_path
@@ -222,7 +222,8 @@ def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: A
         done.remark("not recomputed: recipe_digest, without the digest of a plan", path)
     else:
         digest = recipe_digest(record.plan_digest, record.trained_digest or record.plan_digest, texts)
-        if digest != record.recipe_digest:
+        of_file = file_digest(digest, record.checkpoint_sha256 or "")
+        if record.recipe_digest not in (digest, of_file):
             done.problems.append(
                 f"{path}: recipe_digest is {record.recipe_digest}, plan_digest, trained_digest and "
                 f"protocol.ids_texts_hash give {digest}"

@@ -21,7 +21,7 @@ from harness.plan.plan import own_recipe_digest
 from harness.plugins import Plugin, Registry, registry
 from harness.results import leaderboard, ranks, record, record_file
 from harness.results.audit import Audit, audit
-from harness.results.digest import digest, recipe_digest
+from harness.results.digest import digest, file_digest, recipe_digest
 from harness.results.footnotes import IMPORTED_SHA256
 from harness.results.record import Metrics, Probe, QueryCounts, ResultRecord
 from harness.results.resampling import resampled
@@ -271,6 +271,18 @@ def test_a_digit_of_a_hash(tmp_path: Path, key: str) -> None:
         place[key] = place[key][:-1] + ("0" if place[key][-1] != "0" else "1")
 
     _edit(path, change)
+    [problem] = audit(tmp_path, registry()).problems
+    assert problem.startswith(f"{path}: recipe_digest is ")
+
+
+def test_a_checkpoint_file_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    """A row of a file that was trained nobody knows how is told apart by the file's hash, which the digest has to
+    follow from."""
+    made = _record(checkpoint_sha256="ab" * 32)
+    own = file_digest(made.recipe_digest, made.checkpoint_sha256)
+    [path] = _saved(tmp_path, msgspec.structs.replace(made, recipe_digest=own))
+    assert audit(tmp_path, registry()).problems == []
+    _edit(path, lambda content: content.update(checkpoint_sha256="ab" * 31 + "ac"))
     [problem] = audit(tmp_path, registry()).problems
     assert problem.startswith(f"{path}: recipe_digest is ")
 
