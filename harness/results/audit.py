@@ -266,7 +266,8 @@ def _check_model(record: ResultRecord, path: Path, models: dict[tuple[str, ...],
         first = models.setdefault((what, sha256, *row), path)
         if first != path:
             done.problems.append(
-                f"{path} is of the same {what} as {first}, {sha256[:12]}, and another seed, so it counts twice: delete one of them"
+                f"{path} is of the same {what} as {first}, {sha256[:12]}, and another seed, "
+                "so it counts twice: delete one of them"
             )
 
 
