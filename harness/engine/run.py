@@ -36,7 +36,7 @@ from harness.plan.plan import RunPlan, load_plan
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.atomic import write_atomically
-from harness.results.digest import digest, sha256_file
+from harness.results.digest import digest, file_digest, sha256_file
 from harness.results.record import ResultRecord
 from harness.results.record_file import dumps, load, record_path, write
 from harness.results.run_files import LOG, PLAN, RECORD
@@ -124,7 +124,7 @@ def evaluate(
     checksum = sha256_file(model)
     record = make_record(plan, outcome, registry, trained_on=trained_on, checkpoint_sha256=checksum)
     if trained_on is None:  # nobody knows how it was trained: the file itself stands for that
-        record = msgspec.structs.replace(record, recipe_digest=digest([record.recipe_digest, checksum]))
+        record = msgspec.structs.replace(record, recipe_digest=file_digest(record.recipe_digest, checksum))
     return _keep(plan, _with_training_of(earlier, record), folder, where, registry)
 
 

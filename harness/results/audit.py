@@ -19,8 +19,9 @@ from harness.errors import HarnessError
 from harness.plan.plan import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
-from harness.results.digest import recipe_digest
-from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy
+from harness.results.digest import file_digest, recipe_digest
+from harness.results.footnotes import IMPORTED_SHA256
+from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy, hard_key, section
 from harness.results.record_file import load, record_path
 from harness.results.resampling import resampled
 from harness.results.stored import misplaced
@@ -67,6 +68,7 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
     folder = Path(leaderboards)
     done = Audit()
     read, usable = [], True
+    models: dict[tuple[str, ...], Path] = {}
     recipe_now = lru_cache(maxsize=None)(partial(_recipe_now, registry))  # many records have one recipe
     for path in sorted((folder / "results").rglob("*.json")):
         try:
@@ -87,6 +89,7 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
             _check_resampling(record, path, done)
         _check_digests(record, path, registry, done)
         _check_age(record, path, recipe_now, done)
+        _check_model(record, path, models, done)
     if usable:  # else there is nothing to make the pages of
         try:
             done.problems += leaderboard.differences(folder, read)
@@ -183,9 +186,11 @@ def _compare(
             continue
         done.figures += 1
         if name not in stored:
-            done.problems.append(f"{path}: {figure} is missing, the {source} gives {value!r}")
+            done.problems.append(f"{path}: {figure} is missing, from the {source} follows {value!r}")
         elif not abs(stored[name] - value) <= TOLERANCE:  # so that NaN is a difference
-            done.problems.append(f"{path}: {figure} is {stored[name]!r}, its {source} gives {value!r}")
+            done.problems.append(
+                f"{path}: {figure} is {stored[name]!r}, which does not follow from its {source}: {value!r} does"
+            )
 
 
 def _check_resampling(record: ResultRecord, path: Path, done: Audit) -> None:
@@ -217,7 +222,8 @@ def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: A
         done.remark("not recomputed: recipe_digest, without the digest of a plan", path)
     else:
         digest = recipe_digest(record.plan_digest, record.trained_digest or record.plan_digest, texts)
-        if digest != record.recipe_digest:
+        of_file = file_digest(digest, record.checkpoint_sha256 or "")
+        if record.recipe_digest not in (digest, of_file):
             done.problems.append(
                 f"{path}: recipe_digest is {record.recipe_digest}, plan_digest, trained_digest and "
                 f"protocol.ids_texts_hash give {digest}"
@@ -227,7 +233,7 @@ def _check_digests(record: ResultRecord, path: Path, registry: Registry, done: A
             if stated != texts:
                 done.problems.append(
                     f"{path}: protocol.ids_texts_hash is {texts} and said to be verified, the data set "
-                    f"'{record.dataset}' states {stated}"
+                    f"'{record.dataset}' states {stated or 'none'}"
                 )
 
 
@@ -248,6 +254,23 @@ def _check_age(
         done.remark(f"stale: {recipe}, has changed since", path)
 
 
+def _check_model(record: ResultRecord, path: Path, models: dict[tuple[str, ...], Path], done: Audit) -> None:
+    """One model, or one file of scores, under two seeds would make a row's mean of several out of one."""
+    for what, sha256 in (
+        ("model", record.checkpoint_sha256),
+        ("file of scores", record.environment.get(IMPORTED_SHA256)),
+    ):
+        if not sha256:
+            continue
+        row = map(str, (*hard_key(record), *section(record), record.method, record.recipe_digest))
+        first = models.setdefault((what, sha256, *row), path)
+        if first != path:
+            done.problems.append(
+                f"{path} is of the same {what} as {first}, {sha256[:12]}, and another seed, "
+                "so it counts twice: delete one of them"
+            )
+
+
 def _recipe_now(registry: Registry, method: str, dataset: str, task: str) -> str:
     """The digest of a method's own recipe as it is installed; HarnessError where there is none."""
     specs = (registry.find("methods", method)[0], registry.find("datasets", dataset)[0])
@@ -255,8 +278,9 @@ def _recipe_now(registry: Registry, method: str, dataset: str, task: str) -> str
 
 
 def _stated_hashes(record: ResultRecord, registry: Registry) -> Iterator[str]:
-    """What the data set says the hash of the protocol's texts is, where it is installed and says so."""
+    """What the data set says the hash of the protocol's texts is, empty where it does not; nothing where the
+    data set is not installed or knows no such protocol."""
     for spec, _ in registry.called("datasets", record.dataset):
         for protocol in spec.protocols:
-            if protocol.name == record.protocol.name and protocol.texts_hash:
+            if protocol.name == record.protocol.name:
                 yield protocol.texts_hash

@@ -2,7 +2,8 @@
 
 Every figure is compared query by query (:mod:`harness.results.significance`). Runs whose hard keys differ
 were asked different things and are refused. The outcomes of several seeds are averaged for each query; where
-both sides have several, the seeds themselves have to tell the two apart too, by Welch's t-test.
+a side has several, the seeds themselves have to tell the two apart too: by Welch's t-test where both have, and
+where one is a single seed as if it spread as the other's do.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from harness.results.ranks import Counts, hits, ranks
 from harness.results.record import DIRECTIONS, ResultRecord, section
 from harness.results.sides import Side, differing
 from harness.results.significance import SAMPLES, SEED, mcnemar, paired_bootstrap
-from harness.results.statistics import welch_difference
+from harness.results.statistics import lone_difference, welch_difference
 from harness.results.table import Row
 
 #: Columns of evidence that hold one number for each query or clip, and the figure that is their mean.
@@ -45,8 +46,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     ``only_a`` and ``only_b`` are the indices, from 0 in the order of the protocol, of the queries that
     every seed of one side solves and no seed of the other; None where a query is not right or wrong.
-    ``over_seeds`` is the difference of the first figure with its 95 % interval over seeds, low and high,
-    where both sides have several.
+    ``over_seeds`` is the 95 % interval over seeds of the first figure's difference, low and high, where a side
+    has several.
     """
 
     direction: str
@@ -127,9 +128,10 @@ def _compared(direction: str, a: Side, b: Side, main_only: bool) -> Comparison:
             only = [np.flatnonzero((x == 1) & (y == 0)) for x, y in (means, means[::-1])]
             if len(one.runs) == len(other.runs) == 1:
                 test = mcnemar(len(only[0]), len(only[1]))
-        if not figures and min(len(one.runs), len(other.runs)) > 1:
+        if not figures and max(len(one.runs), len(other.runs)) > 1:
             means_of_seeds = ([100 * float(run.mean()) for run in column.runs] for column in (other, one))
-            seeds = welch_difference(*means_of_seeds)
+            test_of_seeds = welch_difference if min(len(one.runs), len(other.runs)) > 1 else lone_difference
+            seeds = test_of_seeds(*means_of_seeds)
         found = paired_bootstrap(means[1], means[0])
         figures.append(
             FigureDifference(

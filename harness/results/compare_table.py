@@ -93,8 +93,9 @@ def _method(sides: Sequence[Side]) -> str:
     if any(len(side.runs) > 1 for side in sides):
         text += (
             " Several seeds are averaged for each query; McNemar's test is for single runs, and one side alone "
-            "solves a query if every seed of it does and no seed of the other. Sides of several seeds each are "
-            "told apart only if the 95 % interval over seeds (Welch's t) agrees."
+            "solves a query if every seed of it does and no seed of the other. Where a side has several seeds, "
+            "two are told apart only if the 95 % interval over seeds agrees (Welch's t; a single seed is taken "
+            "to spread as the other side's)."
         )
     if len(sides) > 2:
         text += f" {len(sides) - 1} comparisons were made; the p-values are not corrected for that."

@@ -48,6 +48,12 @@ def recipe_digest(plan: str, trained: str, texts: str) -> str:
     return digest({"plan": plan, "trained": trained, "texts": texts})
 
 
+def file_digest(recipe: str, checkpoint: str) -> str:
+    """What tells a row of a checkpoint file from those of others: nobody knows how it was trained, so the hash of
+    the file stands for that beside the ``recipe`` digest of its evaluation."""
+    return digest([recipe, checkpoint])
+
+
 def texts_hash(texts: Iterable[tuple[str, str, str]], gallery: Iterable[str] = ()) -> str:
     """The identity of a test protocol: which texts ask for which videos among which videos.
 

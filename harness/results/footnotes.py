@@ -36,7 +36,7 @@ def row_notes(row: Row) -> list[str]:
     if skipped:
         notes.append(f"{_plural(skipped, 'training clip')} missing or undecodable and skipped.")
     notes += flags(row.runs)
-    notes += list(dict.fromkeys(escape(run.note) for run in row.runs if run.note))
+    notes += list(dict.fromkeys(escape(run.note) for run in row.runs if run.note.strip()))
     return notes
 
 

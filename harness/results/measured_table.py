@@ -28,9 +28,10 @@ _OF_MARKS = (
     "In each section **bold** is a row whose main figure is significantly better than that of every other row; "
     f"{ALIKE} marks rows that cannot be told from the best one, itself included. Each is compared with the "
     "best at 95 %, without a correction for the number of rows, by a paired bootstrap over queries, and between "
-    "single seeds by McNemar's test too. Outcomes of several seeds are averaged first, and between two rows of "
-    "several seeds their own spread has to agree, by Welch's t-test; a row of one seed says nothing of other "
-    "seeds. Where no outcomes of each query can be compared, nothing is marked."
+    "single seeds by McNemar's test too. Outcomes of several seeds are averaged first, and where a row has "
+    "several seeds their spread has to agree, by a t-test in which a single seed is taken to spread as they do; "
+    "two single seeds say nothing of other seeds. Where no outcomes of each query can be compared, nothing is "
+    "marked."
 )
 _OF_PROBES = (
     "Δ shuffled, reversed, middle: points of the main figure that the same model loses when it gets the test "
@@ -226,7 +227,7 @@ _COLUMNS: tuple[_Column, ...] = (
     ("Pixels", _plain("resolution")),
     ("Batch", _plain("batch_size")),
     ("Workers", _plain("world_size")),
-    ("Budget", lambda row: _each(row, lambda run: run.budget or NOTHING)),
+    ("Budget", lambda row: _each(row, lambda run: escape(run.budget) or NOTHING)),
     ("Params", lambda row: _each(row, _parameters)),
     ("Seeds", _seeds),
     ("Missing", lambda row: _each(row, _missing)),

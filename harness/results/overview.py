@@ -142,8 +142,7 @@ def _columns(dataset: str, records: Sequence[ResultRecord]) -> list[Column]:
     columns = []
     for task in dict.fromkeys(table.stated.task for table in found):
         whole = [t for t in found if t.stated.task == task and not (t.key and t.key.missing == "drop")]
-        # Plain scores first, then what was measured: `tables` has the latter before all that was not.
-        table = min(whole, key=lambda table: table.stated.postprocess != "none", default=None)
+        table = min(whole, key=_usual, default=None)  # min() keeps the first of equals: a measured one
         columns.append(Column(dataset, task, table, titles[id(table)] if table else ""))
     return columns
 
@@ -192,6 +191,13 @@ def _published_cell(column: Column, method: str, footnotes: list[str]) -> str:
     return f"*{shown_figure(record, *record.metrics.leading)}*" + marked(
         notes + overview_source(record), footnotes
     )
+
+
+def _usual(table: Table) -> tuple[bool, int]:
+    """Plain scores first, then the table of most methods, quoted ones too: a single run by a protocol of its own
+    must not take the place of the one that everybody is compared by."""
+    methods = {record.method for record in (*_own(table.measured), *table.published)}
+    return table.stated.postprocess != "none", -len(methods)
 
 
 def _own(records: Sequence[ResultRecord]) -> list[ResultRecord]:

@@ -26,6 +26,9 @@ MissingPolicy = Literal["worst", "drop"]
 DIRECTIONS = ("t2v", "v2t")
 FIGURES = ("R@1", "R@5", "R@10", "MdR", "MnR")
 
+# Beyond any gallery, and such that counts and their sums are exact wherever they are computed.
+_MOST = 10**9
+
 # Method and data set are folder and file names too, so they must be harmless as such.
 _NAME = re.compile(f"({NAME.pattern}:)?{NAME.pattern}")
 _HEX = re.compile(r"[0-9a-f]{12,64}")
@@ -76,6 +79,8 @@ class QueryCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("there is no query")
         if len(better) != len(self):
             raise ValueError("better must be separated by single spaces")
+        if self.gallery > _MOST:
+            raise ValueError(f"gallery is {self.gallery}, which is more than can be ranked")
         if min(better) < 0 or max(better) >= self.gallery:
             raise ValueError(f"better must lie in 0..{self.gallery - 1} for this gallery")
         for index, count in self.tied.items():

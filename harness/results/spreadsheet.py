@@ -1,4 +1,8 @@
-"""The rows of a data set's page as CSV, a line for each run and each published row, at full precision."""
+"""The rows of a data set's page as CSV, a line for each run and each published row, at full precision.
+
+A run's line ends with its record's place and digest. So whatever is changed in a record, the order of two
+queries or a hash that nothing else follows from, this file no longer follows from it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from harness.results.conditions import tables
 from harness.results.dataset_page import sections
+from harness.results.digest import sha256_text
 from harness.results.record import DIRECTIONS, HardKey, ResultRecord, hard_key
+from harness.results.record_file import dumps, record_path
 
 #: The columns of every such file; the figures that its rows have follow.
 COLUMNS = (
@@ -25,6 +31,8 @@ COLUMNS = (
     "confidence",
     "recalled_fields",
 )
+#: The last columns: the place of a run's record in the leaderboards' folder, and the SHA-256 of its text.
+RECORD = ("record", "record_sha256")
 #: How each of these files begins, and nothing else that lies beside them.
 START = ",".join(COLUMNS)
 
@@ -34,7 +42,7 @@ def sheet(records: Sequence[ResultRecord]) -> str:
     names = list(dict.fromkeys(name for record in records for name in _figures(record)))
     names.sort(key=lambda name: _GROUPS.index(name.partition(".")[0]))
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *names], lineterminator="\n")
+    writer = csv.DictWriter(text, [*COLUMNS, *names, *RECORD], lineterminator="\n")
     writer.writeheader()
     for table in tables(records):
         for runs in sections(table.measured).values():
@@ -53,7 +61,14 @@ def _line(record: ResultRecord) -> dict[str, object]:
         key["v2t"] = key["v2t"] if record.metrics.v2t else ""
     own = {name: getattr(record, name) for name in COLUMNS if name not in key}
     own["recalled_fields"] = " ".join(record.recalled_fields)
-    return {**key, **own, **_figures(record)}
+    return {**key, **own, **_figures(record), **_kept(record)}
+
+
+def _kept(record: ResultRecord) -> dict[str, str]:
+    """Where the record lies and what is in it; nothing of a published row, which has none."""
+    if record.kind == "published":
+        return dict.fromkeys(RECORD, "")
+    return dict(zip(RECORD, (record_path(".", record).as_posix(), sha256_text(dumps(record))), strict=True))
 
 
 def _figures(record: ResultRecord) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Which rows of a section can be told from its best one, query by query.
 
 The best is compared with each other row by the test of `harness compare`: the paired bootstrap over queries,
-McNemar's exact test between single seeds and Welch's t-test between rows of several seeds each, every pair at
-95 % and without a correction for their number. Where records hold no outcome of each query nothing is said:
+McNemar's exact test between single seeds, and a t-test over seeds where a row has several, every pair at 95 %
+and without a correction for their number. Where records hold no outcome of each query nothing is said:
 the spread over a few seeds alone is no such test.
 """
 

@@ -94,6 +94,21 @@ def welch_difference(values: Sequence[float], reference: Sequence[float]) -> Dif
     return Difference(mean, mean - half, mean + half)
 
 
+def lone_difference(values: Sequence[float], reference: Sequence[float]) -> Difference:
+    """How far the mean of ``values`` is above that of ``reference``, of which one is of a single seed.
+
+    That seed says nothing of its own spread, so it is taken to spread as the other side's do: Student's t-test
+    of equal variances, with one value on one side. Of the method behind the lone seed three seeds of the other
+    still say little: with n = 3 the interval is 5.0 spreads on either side.
+    """
+    one, other = over_seeds(values), over_seeds(reference)
+    several = max(one, other, key=lambda side: side.n)
+    assert min(one.n, other.n) == 1 < several.n
+    half = t_quantile(several.n - 1) * several.spread * math.sqrt(1 + 1 / several.n)
+    mean = one.mean - other.mean
+    return Difference(mean, mean - half, mean + half)
+
+
 def t_quantile(freedom: int) -> float:
     """The 97.5 % point of Student's t; between listed degrees of freedom that of the next lower one,
     which makes intervals a little wider."""

@@ -187,6 +187,7 @@ def test_evaluating_a_file(cli, finished, small_shapes):
     assert done["train_split"] == done["selection"] == done["pretraining"] == "unknown"
     assert done["train"] is None
     assert len(records(Path("leaderboards"))) == 2 and finished.record.read_text() == finished.stdout
+    assert "2 records, 20 figures, all follow from their counts" in ok(cli("audit"))
 
 
 # looking

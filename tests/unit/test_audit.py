@@ -20,8 +20,9 @@ from harness.plan.plan import own_recipe_digest
 from harness.plugins import Plugin, Registry, registry
 from harness.results import leaderboard, ranks, record, record_file
 from harness.results.audit import Audit, audit
-from harness.results.digest import digest, recipe_digest
-from harness.results.record import Metrics, QueryCounts, ResultRecord
+from harness.results.digest import digest, file_digest, recipe_digest
+from harness.results.footnotes import IMPORTED_SHA256
+from harness.results.record import Metrics, Probe, QueryCounts, ResultRecord
 from harness.results.resampling import resampled
 from harness_standard import answers
 from harness_standard.caption_metrics import evaluate, evidence
@@ -273,6 +274,18 @@ def test_a_digit_of_a_hash(tmp_path: Path, key: str) -> None:
     assert problem.startswith(f"{path}: recipe_digest is ")
 
 
+def test_a_checkpoint_file_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    """A row of a file that was trained nobody knows how is told apart by the file's hash, which the digest has to
+    follow from."""
+    made = _record(checkpoint_sha256="ab" * 32)
+    own = file_digest(made.recipe_digest, made.checkpoint_sha256)
+    [path] = _saved(tmp_path, msgspec.structs.replace(made, recipe_digest=own))
+    assert audit(tmp_path, registry()).problems == []
+    _edit(path, lambda content: content.update(checkpoint_sha256="ab" * 31 + "ac"))
+    [problem] = audit(tmp_path, registry()).problems
+    assert problem.startswith(f"{path}: recipe_digest is ")
+
+
 def test_texts_that_are_said_to_be_verified(tmp_path: Path) -> None:
     """A verified hash is held against that of the installed data set's protocol, one that was only
     computed is not."""
@@ -285,6 +298,17 @@ def test_texts_that_are_said_to_be_verified(tmp_path: Path) -> None:
     assert problem.startswith(f"{path}: protocol.ids_texts_hash is ") and "ef" * 32 in problem
     _saved(tmp_path / "computed", _record(protocol=protocol(hash_status="computed")))
     assert audit(tmp_path / "computed", toys).problems == []
+
+
+def test_nothing_is_verified_by_a_data_set_that_states_no_hash(tmp_path: Path) -> None:
+    """A record whose texts are said to be verified is named where the installed data set says nothing of them."""
+    silent = ProtocolSpec(name="test_a", summary="-", train="train", test="test")
+    toys = _installed(
+        datasets=[DatasetSpec(name="toys", summary="-", factory="toys:build", protocols=(silent,))]
+    )
+    [path] = _saved(tmp_path, _record())
+    [problem] = audit(tmp_path, toys).problems
+    assert problem.startswith(f"{path}: protocol.ids_texts_hash is ") and problem.endswith("states none")
 
 
 def test_every_record_is_looked_at(tmp_path: Path) -> None:
@@ -453,6 +477,62 @@ def test_a_digit_of_a_record_is_found(tmp_path: Path, place: tuple[str, ...]) ->
     assert any(said.startswith(str(path)) for said in problems)
     pages = [str(tmp_path / name) for name in ("README.md", "toys.csv", "toys.md")]
     assert all(said.startswith((str(path), *pages)) for said in problems)
+
+
+def _swap_queries(content: dict[str, Any]) -> None:
+    better = content["queries"]["t2v"]["better"].split()
+    one, other = better.index("0"), next(at for at, count in enumerate(better) if count != "0")
+    better[one], better[other] = better[other], better[one]
+    content["queries"]["t2v"]["better"] = " ".join(better)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _swap_queries,
+        lambda content: content.update(checkpoint_sha256="ab" * 31 + "ac"),
+        lambda content: content.update(commit="0" * 40),
+        lambda content: content["resampling"]["intervals"].update({"t2v.MnR": [1.0, 99.0]}),
+        lambda content: content["probes"]["middle"]["metrics"]["contrasts"].update(twin=51.0),
+    ],
+    ids=["queries", "checkpoint", "commit", "interval", "contrast of a probe"],
+)
+def test_what_no_figure_follows_from_is_found_in_the_csv(tmp_path: Path, change: Callable) -> None:
+    """Whatever is changed in a record, `leaderboard --check` names its line of the CSV and its file, even if
+    every figure and every page stays as it was."""
+    plain = _drawn(checkpoint_sha256="ab" * 32)
+    probe = Probe(metrics=Metrics(t2v=plain.metrics.t2v, contrasts={"twin": 50.0}), queries=plain.queries.t2v)
+    path, _ = _saved(
+        tmp_path,
+        msgspec.structs.replace(plain, probes={"middle": probe}),
+        _drawn(seed=1, lift=0.3, checkpoint_sha256="cd" * 32),
+    )
+    assert leaderboard.check(tmp_path) == audit(tmp_path, Registry()).problems == []
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    [problem] = leaderboard.check(tmp_path)
+    assert problem.startswith(f"{tmp_path / 'toys.csv'} line 2 ")
+    assert path.relative_to(tmp_path).as_posix() in problem
+    assert audit(tmp_path, Registry()).problems == [problem]
+
+
+@pytest.mark.parametrize(
+    "whose",
+    [{"checkpoint_sha256": "ab" * 32}, {"environment": {IMPORTED_SHA256: "ab" * 32}}],
+    ids=["checkpoint", "imported"],
+)
+def test_one_model_does_not_count_as_two_seeds(tmp_path: Path, whose: dict[str, Any]) -> None:
+    """A record again under another seed is named beside the first, with pages that were made of both; the same
+    model in another row, such as one with post-processed scores, is none."""
+    _, again, _ = _saved(
+        tmp_path,
+        _record(**whose),
+        _record(seed=1, **whose),
+        _record(postprocess="dual_softmax(temperature=1.0)", **whose),
+    )
+    [problem] = audit(tmp_path, Registry()).problems
+    assert problem.startswith(f"{again} is of the same ") and "-s0.json" in problem
 
 
 def _another(value: Any) -> Any:

@@ -38,6 +38,14 @@ def test_a_budget_is_written_with_units(text, values, words):
     assert shown(msgspec.convert(values, Budget)) == words
 
 
+@pytest.mark.parametrize("text", ["frames=0.4", "time=0.01s", "frames=" + "9" * 400, "time=9999999999999h"])
+def test_an_amount_that_nothing_trains_for_is_no_budget(text):
+    """Less than one frame or second, and more than can be counted, is refused with what it is and examples."""
+    with pytest.raises(HarnessError, match="less than a frame or a second, or more") as caught:
+        parse_budget(text)
+    assert "--budget frames=2M" in caught.value.hint
+
+
 @pytest.mark.parametrize("text", ["", "frames", "frames=", "frames=0", "frames=3m", "time=2M", "steps=4"])
 def test_anything_else_is_no_budget(text):
     """A budget that cannot be understood is refused with examples."""

@@ -19,7 +19,7 @@ from harness.results.record import Metrics, Queries, QueryCounts, ResultRecord
 from harness.results.record_file import record_path, write
 from harness.results.sides import Finder, Side
 from harness.results.significance import mcnemar, paired_bootstrap
-from harness.results.statistics import welch_difference
+from harness.results.statistics import lone_difference, welch_difference
 
 #: Pairs of runs that are simulated, and queries of each.
 PAIRS, ASKED = 400, 500
@@ -180,6 +180,48 @@ def test_seeds_have_to_agree():
     assert not one.distinguishable
     near = [_run([0] * found + [1] * (SIZE - found), seed=seed) for seed, found in enumerate((35, 36))]
     assert compare(_side(*steady), _side(*near))[0].distinguishable
+
+
+def _found(seed: int, count: int) -> ResultRecord:
+    """A run that has so many queries at rank 1."""
+    return _run([0] * count + [1] * (SIZE - count), seed=seed)
+
+
+def test_a_lone_seed_is_taken_to_spread_as_the_other_side_does():
+    """What one seed has more than three that lie far apart is not a difference of methods, whichever side the
+    lone one is; what it has more than three that agree is."""
+    lone = _side(_found(0, 40))
+    apart = _side(*(_found(seed, count) for seed, count in enumerate((15, 25, 35))))
+    for a, b in ((apart, lone), (lone, apart)):
+        one = compare(a, b)[0]
+        assert not one.figures[0].low <= 0 <= one.figures[0].high
+        assert one.over_seeds[0] < 0 < one.over_seeds[1] and not one.distinguishable
+    agreed = _side(*(_found(seed, count) for seed, count in enumerate((24, 25, 26))))
+    assert compare(agreed, lone)[0].distinguishable
+    assert compare(_side(_found(0, 25)), lone)[0].over_seeds is None
+
+
+def test_a_lone_seed_of_an_equal_method_is_seldom_told_apart():
+    """Of 100 pairs of equal methods whose seeds spread as queries do, three seeds against one, no more than
+    the nominal share are told apart, but for binomial error."""
+    rng = np.random.default_rng(0)
+
+    def runs(count: int) -> Side:
+        means = np.clip(rng.normal(0.6, 0.1, size=count), 0.05, 0.95)
+        return _side(*(_run(rng.random(SIZE) > mean, seed=seed) for seed, mean in enumerate(means)))
+
+    told = sum(compare(runs(3), runs(1), ("t2v",), main_only=True)[0].distinguishable for _ in range(100))
+    assert told <= 5 + 2 * math.sqrt(100 * 0.05 * 0.95)
+
+
+def test_a_lone_seed_equals_a_value_by_hand():
+    """The interval is that of Student's t with one value on one side: t of n - 1 times s sqrt(1 + 1/n)."""
+    found = lone_difference([90.0, 92.0, 98.0], [85.0])
+    assert found.mean == pytest.approx(25 / 3)
+    # variance 52/3 of three values; 2 degrees of freedom, t 4.303
+    assert found.high - found.mean == pytest.approx(4.303 * math.sqrt(52 / 3 * 4 / 3), rel=1e-4)
+    turned = lone_difference([85.0], [90.0, 92.0, 98.0])
+    assert (-turned.high, -turned.low) == pytest.approx((found.low, found.high))
 
 
 def test_welch_equals_a_value_by_hand():

@@ -176,6 +176,29 @@ def test_check_finds_an_edited_digit(tmp_path: Path) -> None:
     assert leaderboard.check(tmp_path) == []
 
 
+def test_a_message_shows_the_place_and_not_the_whole_row(tmp_path: Path) -> None:
+    """However wide a table is, both versions of an edited digit are in a line that can be read."""
+    _save(tmp_path, sample(backbone="tower " * 100))
+    leaderboard.write_all(tmp_path)
+    page = tmp_path / "toys.md"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("1 h 02 min", "1 h 03 min"), encoding="utf-8")
+    [problem] = leaderboard.check(tmp_path)
+    assert len(problem) - len(str(page)) < 400 and "1 h 03 min" in problem and "1 h 02 min" in problem
+
+
+def test_a_folder_in_a_pages_place(tmp_path: Path) -> None:
+    """One that no page needs is left alone; one in the place of a page is named in one line."""
+    _save(tmp_path, sample())
+    (tmp_path / "notes.md").mkdir()
+    leaderboard.write_all(tmp_path)
+    assert leaderboard.check(tmp_path) == [f"{tmp_path / 'notes.md'} belongs to no record"]
+    (tmp_path / "toys.md").unlink()
+    (tmp_path / "toys.md").mkdir()
+    with pytest.raises(HarnessError, match=re.escape(f"{tmp_path / 'toys.md'} cannot be written")):
+        leaderboard.write_all(tmp_path)
+
+
 def test_check_finds_missing_and_extra_pages(tmp_path: Path) -> None:
     """A page without records and records without a page are both problems."""
     _save(tmp_path, sample())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from sample_records import sample
+from sample_records import protocol, sample
 
 from harness import DatasetSpec, HarnessError, PublishedResultsSpec
 from harness.cli import main
@@ -278,6 +278,17 @@ def test_the_overview_has_measured_and_published_figures_side_by_side(tmp_path):
     assert cells[2:][2] == ["method_c", "not measured", "*(44.5)* <sup>2, 3</sup>"]
     assert "1. Read: a paper, table 2.\n2. Zero-shot, unlike the rest of its column.\n3. From memory" in both
     assert "`harness run --method M --dataset toys --protocol test_a`" in both
+
+
+def test_one_run_by_another_protocol_does_not_hide_the_published_ones(tmp_path):
+    """The overview's column stays the table of most methods, measured or quoted, when a run of another protocol
+    is recorded; where most methods were measured by that one, it is theirs."""
+    file = put(tmp_path / "rows.yaml", {}, {"method": "method_b"})
+    rows = [*published.read(file, "rows.yaml").values()]
+    aside = [sample(f"method_{name}", protocol=protocol(name="test_b")) for name in "xyz"]
+    few, most = (leaderboard.pages([*rows, *aside[:count]])["README.md"] for count in (1, 3))
+    assert "*44.5*" in few and "--protocol test_a`" in few and "method_x" not in few
+    assert "--protocol test_b`" in most and "method_x" in most
 
 
 # the folder

@@ -62,6 +62,7 @@ def test_writing_leaves_no_draft(tmp_path: Path) -> None:
         (lambda c: c["protocol"].update(n_queries="many"), r"\$\.protocol\.n_queries"),
         (lambda c: c["protocol"].update(n_queries=SIZE + 1), "the protocol has 51 x 50"),
         (lambda c: c["queries"]["v2t"].update(better="1 2 x"), r"integers.*\$\.queries\.v2t"),
+        (lambda c: c["queries"]["t2v"].update(gallery=10**25), r"more than can be ranked.*\$\.queries\.t2v"),
         (lambda c: c["queries"]["t2v"].update(gallery=3), r"0\.\.2.*\$\.queries\.t2v"),
         (lambda c: c["queries"]["t2v"]["tied"].update({"99": 2}), r"query 99 of 50"),
         (lambda c: c["metrics"]["t2v"].update({"R@1": 101.0}), r"R@1 is 101.*\$\.metrics"),

@@ -23,6 +23,7 @@ from harness.results.record import (
     ResultRecord,
     TrainCount,
 )
+from harness.results.record_file import record_path
 from harness.results.resampling import resampled
 
 
@@ -150,6 +151,18 @@ def test_seeds_are_averaged_before_rows_are_told_apart() -> None:
     assert rows["method_a"]["T2V R@1"] == "**80.0 ± 0.0**" and rows["method_b"]["T2V R@1"] == "40.0 ± 0.0"
 
 
+def test_one_lucky_seed_does_not_stand_out_from_seeds_that_lie_apart() -> None:
+    """A single run above the mean of three that spread around it leads without being bold, and they share the
+    mark: another seed of it could lie anywhere among them."""
+    lucky = _run([0] * 45 + [9] * 5)
+    apart = [
+        _run([0] * found + [9] * (50 - found), "method_b", seed) for seed, found in enumerate((25, 35, 45))
+    ]
+    rows = _rows(lucky, *apart)
+    assert rows["method_a"]["T2V R@1"].startswith("≈ 90.0 [")
+    assert rows["method_b"]["T2V R@1"] == "≈ 70.0 ± 20.0"
+
+
 def test_what_cannot_be_compared_has_no_mark() -> None:
     """Without a hash of the texts, or with a task that keeps no outcome of each query, nothing is bold or
     marked, however far rows are apart; nor is a row that stands alone."""
@@ -258,6 +271,13 @@ def test_a_budget_is_named_wherever_a_row_stands() -> None:
     assert line["budget"] == "2M frames"
 
 
+def test_text_of_a_record_cannot_break_a_table() -> None:
+    """A budget with a pipe stays one cell, and a note of blanks is no footnote."""
+    rows = _rows(sample(budget="2M | frames", note=" \n"), sample("method_b"))
+    assert rows["method_a"]["Budget"] == "2M \\| frames"
+    assert not [line for line in _page(sample(note=" \n")).splitlines() if line.startswith("1.")]
+
+
 def test_the_csv_has_every_row_at_full_precision() -> None:
     """A line for each run with its hard key and every figure as the record has it; what a row has not is empty."""
     runs = [sample(seed=0), sample(seed=1), sample("method_b", ties="optimistic")]
@@ -280,6 +300,10 @@ def test_the_csv_has_every_row_at_full_precision() -> None:
             for name, value in getattr(one.metrics, direction).items():
                 assert float(line[f"{direction}.{name}"]) == value
         assert line["figures.accuracy"] == ""
+    assert [line["record"] for line in lines] == [
+        record_path("", one).as_posix() for one in (*runs[:2], answered, runs[2])
+    ]
+    assert len({line["record_sha256"] for line in lines}) == 4
     other = lines[2]
     assert float(other["figures.accuracy"]) == 100 / 3 and other["t2v.R@1"] == ""
 
