@@ -50,7 +50,7 @@ def check(dataset, data_root, annotations, settings, protocol, decode, as_json) 
     from harness.data.inspection import inspect
     from harness.engine.progress import meters
     from harness.plan.opening import open_named
-    from harness.plan.plan import find_protocol
+    from harness.plan.protocols import find_protocol
     from harness.plugins import registry
 
     opened = open_named(dataset, registry(), data_root=data_root, annotations=annotations, settings=settings)

@@ -53,7 +53,7 @@ def import_scores(
     counted from it; what else the row says is what the options say, and it is marked as imported.
     """
     from harness.engine.progress import say
-    from harness.plan.plan import protocol_for
+    from harness.plan.protocols import protocol_for
     from harness.plugins import registry
     from harness.results import imported, leaderboard, table
     from harness.results.record_file import dumps

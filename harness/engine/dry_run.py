@@ -29,8 +29,8 @@ from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
 from harness.models import Features, VideoBatch
 from harness.models.assembly import VideoTextModel, build_model, sources_of
-from harness.plan.plan import RunPlan, StageData
 from harness.plan.recipe import Layers
+from harness.plan.run_plan import RunPlan, StageData
 from harness.plan.schema import Stage
 from harness.plugins import Registry
 from harness.results.table import markdown_table

@@ -10,8 +10,10 @@ import msgspec
 from harness.engine import checkpoint
 from harness.engine import run as engine
 from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, lay_recipes, lay_request, load_plan
+from harness.plan.packaged import lay_recipes
+from harness.plan.plan import Request, lay_request
 from harness.plan.recipe import Layers, resolve
+from harness.plan.run_plan import RunPlan, load_plan
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
 

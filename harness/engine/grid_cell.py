@@ -16,7 +16,7 @@ from harness.engine import run as engine
 from harness.engine.execute import CONSOLE
 from harness.engine.probe import probe_run
 from harness.errors import HarnessError
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import registry
 
 #: What a run by Ray workers says beside its first worker, whose words are in ``console.log``.

@@ -20,7 +20,7 @@ from harness.engine.run import check_run, open_prepared
 from harness.engine.training_data import share_of
 from harness.errors import HarnessError
 from harness.models.assembly import build_model, sources_of
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.table import markdown_table
 

@@ -17,7 +17,8 @@ from harness.engine.probing import refuse_order
 from harness.engine.progress import say
 from harness.engine.worker import Job, Outcome
 from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, versions_of
+from harness.plan.plan import Request, versions_of
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.atomic import write_atomically

@@ -11,8 +11,11 @@ from harness.engine.provenance import train_split
 from harness.errors import HarnessError
 from harness.plan.budget import shown
 from harness.plan.grid import Cell
-from harness.plan.plan import Request, RunPlan, build_plan, lay_recipes, protocol_for
+from harness.plan.packaged import lay_recipes
+from harness.plan.plan import Request, build_plan
+from harness.plan.protocols import protocol_for
 from harness.plan.recipe import describe_component
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.pairing import Conditions, Difference, differences, mismatches, pairs, same_backbone
 from harness.results.published import ZERO_SHOT, Entry, installed

@@ -32,7 +32,7 @@ from harness.engine.training_data import check_sources
 from harness.engine.worker import TRAINED_BACKBONE, Job, work
 from harness.errors import HarnessError
 from harness.models.assembly import sources_of
-from harness.plan.plan import RunPlan, load_plan
+from harness.plan.run_plan import RunPlan, load_plan
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.atomic import write_atomically

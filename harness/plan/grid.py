@@ -10,7 +10,8 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.plan import yaml_io
-from harness.plan.plan import Request, RunPlan, build_plan
+from harness.plan.plan import Request, build_plan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry, singular
 
 #: Brackets within which a comma separates no values.

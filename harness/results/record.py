@@ -238,7 +238,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     the figures that are not from there, such as ``t2v.MdR``. ``trained_digest`` is that of the plan which
     the model was trained by, where it is another one; ``own_recipe_digest`` that of the method's own recipe
     for the data set and task as it was then, whatever the run changed
-    (:func:`harness.plan.plan.own_recipe_digest`). ``evidence`` holds columns of numbers,
+    (:func:`harness.plan.packaged.own_recipe_digest`). ``evidence`` holds columns of numbers,
     separated by single spaces, from which the figures of a task without ranks follow. ``probes`` are
     scores of the same model with the test clips' frames shuffled, reversed, or the middle one alone.
     """
