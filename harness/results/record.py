@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -358,49 +358,3 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             lacking = [name for name in FIGURES if name not in getattr(self.metrics, direction)]
             if lacking:
                 raise ValueError(f"metrics.{direction} lacks {', '.join(lacking)}")
-
-
-class HardKey(NamedTuple):
-    """What two rows must share to stand in one table."""
-
-    dataset: str
-    task: str
-    protocol: str
-    ids_texts_hash: str
-    n_queries: int
-    n_gallery: int
-    query_unit: str
-    v2t: str
-    postprocess: str
-    ties: str
-    missing: MissingPolicy
-
-
-class Section(NamedTuple):
-    """What two rows must share to be ranked against each other inside a table."""
-
-    train_split: str
-    selection: str
-
-
-def hard_key(record: ResultRecord) -> HardKey:
-    """The table a record belongs to."""
-    protocol = record.protocol
-    return HardKey(
-        dataset=record.dataset,
-        task=record.task,
-        protocol=protocol.name,
-        ids_texts_hash=protocol.ids_texts_hash,
-        n_queries=protocol.n_queries,
-        n_gallery=protocol.n_gallery,
-        query_unit=protocol.query_unit,
-        v2t=protocol.v2t,
-        postprocess=record.postprocess,
-        ties=record.ties,
-        missing=record.missing.policy,
-    )
-
-
-def section(record: ResultRecord) -> Section:
-    """The part of its table a record belongs to."""
-    return Section(record.train_split, record.selection)

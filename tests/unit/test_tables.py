@@ -13,7 +13,6 @@ from sample_records import SIZE, protocol, sample
 
 from harness.results import leaderboard, ranks, record
 from harness.results.record import (
-    HardKey,
     Metrics,
     Missing,
     MissingClip,
@@ -24,6 +23,7 @@ from harness.results.record import (
     TrainCount,
 )
 from harness.results.resampling import resampled
+from harness.results.row_keys import HardKey
 
 
 def _page(*records: ResultRecord) -> str:
