@@ -21,7 +21,8 @@ from harness.engine.loading import make_batches, open_dataset, open_source
 from harness.engine.model_file import read_model
 from harness.engine.progress import clock
 from harness.engine.provenance import train_split
-from harness.engine.run import prepared_plan, pretrained_folder
+from harness.engine.run import pretrained_folder
+from harness.engine.run_data import prepared_plan
 from harness.engine.score import block_rows, tile_side
 from harness.engine.train import autocast
 from harness.engine.training_data import own_kind, share_of, texts_of

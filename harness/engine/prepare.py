@@ -16,7 +16,7 @@ from harness.data.reader import CacheStatus, ClipReader
 from harness.data.video import DamagedClip
 from harness.engine.loading import make_batches, open_source
 from harness.engine.progress import meter, say
-from harness.engine.run import check_run, open_prepared
+from harness.engine.run_data import check_run, open_prepared
 from harness.engine.training_data import share_of
 from harness.errors import HarnessError
 from harness.models.assembly import build_model, sources_of

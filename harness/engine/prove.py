@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.engine import run as engine
 from harness.engine.provenance import train_split
+from harness.engine.run_data import open_prepared
 from harness.errors import HarnessError
 from harness.plan.budget import shown
 from harness.plan.grid import Cell
@@ -193,7 +193,7 @@ def _refuse_other_setting(plan: RunPlan, entry: Entry, registry: Registry) -> No
 def _refuse_other_gallery(proof: Proof, registry: Registry) -> None:
     """Count the test clips before days of training: some copies of a data set have fewer."""
     plan, stated = proof.plans[0], proof.entry.record.protocol.n_gallery
-    dataset = engine.open_prepared(plan, registry)
+    dataset = open_prepared(plan, registry)
     clips = dataset.check([plan.protocol.test]).splits[plan.protocol.test].clips
     if clips != stated:
         raise HarnessError(
