@@ -84,7 +84,7 @@ def run(
         )
         outcome = execute(job, workers)
     assert outcome is not None, "the first worker returns an outcome"
-    return _keep(plan, make_record(plan, outcome, registry), folder, where, registry)
+    return _keep(make_record(plan, outcome, registry), folder, where, registry)
 
 
 def evaluate(
@@ -113,7 +113,7 @@ def evaluate(
     record = make_record(plan, outcome, registry, trained_on=trained_on, checkpoint_sha256=checksum)
     if trained_on is None:  # nobody knows how it was trained: the file itself stands for that
         record = msgspec.structs.replace(record, recipe_digest=digest([record.recipe_digest, checksum]))
-    return _keep(plan, _with_training_of(earlier, record), folder, where, registry)
+    return _keep(_with_training_of(earlier, record), folder, where, registry)
 
 
 def pretrained_folder(plan: RunPlan) -> Path:
@@ -168,9 +168,7 @@ def _with_training_of(earlier: ResultRecord | None, record: ResultRecord) -> Res
     return msgspec.structs.replace(record, **known, missing=missing)
 
 
-def _keep(
-    plan: RunPlan, record: ResultRecord, folder: Path, where: Places, registry: Registry
-) -> ResultRecord:
+def _keep(record: ResultRecord, folder: Path, where: Places, registry: Registry) -> ResultRecord:
     write_atomically(folder / RECORD, dumps(record))
     path = write(record, record_path(where.leaderboards, record))
     leaderboard.write_all(where.leaderboards)

@@ -98,10 +98,6 @@ class QueryCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """``better`` of each query."""
         return list(map(int, self.better.split()))
 
-    def tied_list(self) -> list[int]:
-        """``tied`` of each query, the ground truth included."""
-        return [self.tied.get(index, 1) for index in range(len(self))]
-
     def __len__(self) -> int:
         return self.better.count(" ") + 1
 
