@@ -11,7 +11,8 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.hookspecs import API_VERSION
-from harness.plugins import KINDS, Plugin, Registry, singular
+from harness.kinds import KINDS, singular
+from harness.plugins import Plugin, Registry
 from harness.specs import DatasetSpec, MethodSpec, PublishedResultsSpec
 
 
