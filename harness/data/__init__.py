@@ -14,7 +14,7 @@ from harness.data.dataset import (
     asked_and_answered,
 )
 from harness.data.questions import Asked, read_pairs
-from harness.data.routes import Route, Split, routes
+from harness.data.route import Route, Split, routes
 
 __all__ = [
     "AnnotatedDataset",

@@ -1,6 +1,6 @@
 """A data set given by annotation files and a folder of videos, in any of several layouts.
 
-Which files a split is read from is declared (:mod:`harness.data.routes`), which rows they hold is
+Which files a split is read from is declared (:mod:`harness.data.route`), which rows they hold is
 recognised by :mod:`harness.data.annotations`, and ids are the same by every route, so that the identity
 of a protocol does not depend on whose files were used.
 """
@@ -18,7 +18,7 @@ from harness.data.convert import FORMS
 from harness.data.dataset import Caption, Clip, DataReport, Dataset, Question, SplitReport
 from harness.data.files import Tree, scan, stem_of
 from harness.data.questions import Asked
-from harness.data.routes import AnnotationFolder, Route, Split
+from harness.data.route import AnnotationFolder, Route, Split
 from harness.errors import HarnessError
 from harness.specs import Options
 

@@ -10,7 +10,7 @@ from harness.data.annotations import Row
 from harness.data.annotations.pickled import load_numbers
 from harness.data.dataset import Question
 from harness.data.questions import Asked
-from harness.data.routes import AnnotationFolder, Route, Split
+from harness.data.route import AnnotationFolder, Route, Split
 from harness.errors import HarnessError
 
 #: So many videos of a list may lack captions before list and captions count as not of one kind: a
