@@ -11,7 +11,8 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.hookspecs import API_VERSION
-from harness.plugins import KINDS, Plugin, Registry, singular
+from harness.kinds import KINDS, singular
+from harness.plugins import Plugin, Registry
 from harness.specs import DatasetSpec, MethodSpec, PublishedResultsSpec
 
 
@@ -141,7 +142,7 @@ def _published_rows(spec: PublishedResultsSpec) -> list[str]:
 
 def _resolved(registry: Registry, method: MethodSpec, dataset: str, settings: Sequence[str]) -> str:
     from harness.plan import recipe as recipes
-    from harness.plan.plan import lay_recipes
+    from harness.plan.packaged import lay_recipes
 
     spec = registry.find("datasets", dataset)[0] if dataset else None
     layers = lay_recipes(method, spec)

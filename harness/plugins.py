@@ -19,32 +19,13 @@ from typing import Any, Literal, NamedTuple
 
 import pluggy
 
-from harness import hookspecs, specs
 from harness.errors import HarnessError
-from harness.names import NAME, qualified
+from harness.kinds import singular
+from harness.names import qualified
 from harness.plugin_environment import DISABLE, ExtraPlugin, disabled, extra_plugins, traced
+from harness.plugin_trial import BadPlugin, in_one_line, new_manager, register, tried
 
 GROUP = "harness.plugins"
-
-#: Kinds of component: how messages and ``harness list`` call them, the hook, the spec's class.
-KINDS: dict[str, tuple[str, type]] = {
-    "methods": ("harness_methods", specs.MethodSpec),
-    "datasets": ("harness_datasets", specs.DatasetSpec),
-    "backbones": ("harness_backbones", specs.BackboneSpec),
-    "temporal modules": ("harness_temporal_modules", specs.TemporalModuleSpec),
-    "losses": ("harness_losses", specs.LossSpec),
-    "optimizers": ("harness_optimizers", specs.OptimizerSpec),
-    "schedules": ("harness_schedules", specs.ScheduleSpec),
-    "checkpoint formats": ("harness_checkpoint_formats", specs.CheckpointFormatSpec),
-    "captioners": ("harness_captioners", specs.CaptionerSpec),
-    "tasks": ("harness_tasks", specs.TaskSpec),
-    "postprocessors": ("harness_postprocessors", specs.PostprocessorSpec),
-    "published results": ("harness_published_results", specs.PublishedResultsSpec),
-}
-
-
-class _BadPlugin(Exception):
-    """Why a plugin cannot be used; becomes its ``problem``."""
 
 
 @dataclass
@@ -101,7 +82,7 @@ class Registry:
     """Every plugin that was found, and every component that the healthy ones declare."""
 
     plugins: list[Plugin] = field(default_factory=list)
-    manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
+    manager: pluggy.PluginManager = field(default_factory=new_manager)
     components: dict[str, dict[str, list[tuple[Any, Plugin]]]] = field(default_factory=dict)
     failed_observers: set[str] = field(default_factory=set)
 
@@ -113,31 +94,26 @@ class Registry:
         self.plugins.append(plugin)
         if plugin.status != "ok":
             return
-        declared: dict[str, list[Any]] = {}
-        trial = _manager()
         try:
-            _check_api(plugin.module)
-            _try(trial, plugin.module)
-            declared = _declared(trial, plugin.name)
+            trial = tried(plugin.module, plugin.name, plugin.label)
             self._register(plugin)
-        except _BadPlugin as error:
+        except BadPlugin as error:
             plugin.problem = str(error)
             return
-        retired = tuple(_deprecations(trial, plugin))
-        for warning in retired:
+        for warning in trial.warnings:
             warnings.warn(warning, DeprecationWarning, stacklevel=2)
-        idle = () if trial.get_hookcallers(plugin.module) else (f"plugin {plugin.label} implements no hook",)
-        plugin.warnings = retired + idle
-        for kind, found in declared.items():
+        idle = (f"plugin {plugin.label} implements no hook",) if trial.idle else ()
+        plugin.warnings = trial.warnings + idle
+        for kind, found in trial.declared.items():
             for spec in found:
                 for name in dict.fromkeys((spec.name, *spec.aliases)):
                     self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
 
     def _register(self, plugin: Plugin) -> None:
         try:
-            _register(self.manager, plugin.module, plugin.key)
+            register(self.manager, plugin.module, plugin.key)
         except ValueError:
-            raise _BadPlugin(f"{plugin.target} is registered already, under another name") from None
+            raise BadPlugin(f"{plugin.target} is registered already, under another name") from None
 
     def specs(self, kind: str) -> list[tuple[Any, Plugin]]:
         """All components of a kind with their plugins, by name, each once (not per alias); those whose
@@ -215,12 +191,7 @@ class Registry:
                     raise
                 self.failed_observers.add(hook.plugin_name)
                 said = f"observer {hook.plugin_name} failed at '{event}' and is left out from now on"
-                print(f"{said}: {_in_one_line(error)}", file=sys.stderr, flush=True)
-
-
-def singular(kind: str) -> str:
-    """``"losses"`` to ``"loss"``, for messages."""
-    return kind[:-2] if kind == "losses" else kind[:-1]
+                print(f"{said}: {in_one_line(error)}", file=sys.stderr, flush=True)
 
 
 @cache
@@ -248,7 +219,7 @@ def discover(found: Iterable[EntryPoint | ExtraPlugin], left_out: Collection[str
                 with traced(f"load {entry.name} ({entry.value})"):
                     plugin.module = entry.load()
             except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
-                plugin.problem = f"import failed: {_in_one_line(error)}"
+                plugin.problem = f"import failed: {in_one_line(error)}"
         result.add(plugin)
     return result
 
@@ -263,79 +234,3 @@ def load_factory(path: str, owner: Plugin) -> Callable:
             f"plugin {owner.label} names the factory '{path}', which cannot be imported: {error}",
             "fix the spec's factory string, or reinstall the plugin",
         ) from error
-
-
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager("harness")
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
-def _register(manager: pluggy.PluginManager, module: Any, name: str | None = None) -> None:
-    """Register without pluggy's own warnings, which do not say whose hook it is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        manager.register(module, name)
-
-
-def _check_api(module: Any) -> None:
-    """A plugin says which versions of the hooks it was written for; ours has to be among them."""
-    stated = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
-    try:
-        low, high = map(int, stated)
-    except (TypeError, ValueError):
-        raise _BadPlugin(f"HARNESS_API is {stated!r}, expected a pair such as (1, 1)") from None
-    if not low <= hookspecs.API_VERSION <= high:
-        raise _BadPlugin(f"written for hook API {low}..{high}, this harness has {hookspecs.API_VERSION}")
-
-
-def _try(trial: pluggy.PluginManager, module: Any) -> None:
-    """Register a module on a manager of its own; :class:`_BadPlugin` where its hooks are not ours."""
-    try:
-        _register(trial, module)
-    except pluggy.PluginValidationError as error:
-        raise _BadPlugin(" ".join(str(error).split())) from error
-    known = [name for name in dir(hookspecs) if name.startswith("harness_")]
-    callers = trial.get_hookcallers(module) or []
-    for caller in callers:
-        if not caller.has_spec():
-            near = difflib.get_close_matches(caller.name, known, n=1)
-            raise _BadPlugin(f"unknown hook '{caller.name}'" + (f", did you mean {near[0]}?" if near else ""))
-    unmarked = {name for name in known if callable(getattr(module, name, None))}
-    unmarked -= {caller.name for caller in callers}
-    if unmarked:
-        raise _BadPlugin(f"{min(unmarked)}() is not marked with @harness.hookimpl")
-
-
-def _deprecations(trial: pluggy.PluginManager, plugin: Plugin) -> Iterable[str]:
-    """A line for each retired hook of a plugin; the hook's own warning says what to do instead."""
-    for caller in trial.get_hookcallers(plugin.module) or []:
-        if caller.spec.warn_on_impl:
-            yield f"plugin {plugin.label} implements {caller.name}: {caller.spec.warn_on_impl}"
-
-
-def _declared(trial: pluggy.PluginManager, name: str) -> dict[str, list[Any]]:
-    """What a plugin declares, by kind; :class:`_BadPlugin` where a hook fails or answers wrongly."""
-    declared: dict[str, list[Any]] = {}
-    for kind, (hook, spec_class) in KINDS.items():
-        for implementation in getattr(trial.hook, hook).get_hookimpls():
-            try:
-                with traced(f"call {hook} of {name}"):
-                    found = list(implementation.function())
-            except Exception as error:  # a stranger's code: anything may come out of it
-                raise _BadPlugin(f"{hook}() failed: {_in_one_line(error)}") from error
-            for spec in found:
-                if not isinstance(spec, spec_class):
-                    raise _BadPlugin(
-                        f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
-                    )
-                if not NAME.fullmatch(spec.name):
-                    raise _BadPlugin(
-                        f"{hook}() names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
-                    )
-            declared.setdefault(kind, []).extend(found)
-    return declared
-
-
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

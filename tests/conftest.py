@@ -64,7 +64,7 @@ def harness() -> Callable[..., subprocess.CompletedProcess]:
 @pytest.fixture(scope="session")
 def small_shapes(own_places) -> tuple[str, ...]:
     """Arguments of a run of seconds on the embedded data set, whose clips are made once."""
-    from harness.engine.run import open_prepared
+    from harness.engine.run_data import open_prepared
     from harness.plan.plan import Request, build_plan
     from harness.plugins import registry
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.bench.place import writable
 from harness.errors import HarnessError
-from harness.plan.plan import own_recipe_digest
+from harness.plan.packaged import own_recipe_digest
 from harness.plugins import Registry
 from harness.results import leaderboard, ranks
 from harness.results.atomic import write_atomically

@@ -25,7 +25,8 @@ from harness.engine.train import Trainer
 from harness.errors import HarnessError
 from harness.models import Batch, TextBatch, VideoBatch
 from harness.models.assembly import VideoTextModel, build_loss, build_model, sources_of
-from harness.plan.plan import Request, lay_recipes, lay_request
+from harness.plan.packaged import lay_recipes
+from harness.plan.plan import Request, lay_request
 from harness.plan.recipe import resolve
 from harness.plan.schema import Recipe
 from harness.plugins import registry

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import FOLDER
+from harness.cli.shared import leaderboards_option
 from harness.errors import HarnessError
 
 
 @click.command()
-@click.option(
-    "--leaderboards",
-    type=FOLDER,
-    default=Path("leaderboards"),
-    show_default=True,
-    metavar="DIR",
-    help="Where records and tables are.",
-)
+@leaderboards_option("Where records and tables are.")
 @click.option(
     "--full",
     is_flag=True,

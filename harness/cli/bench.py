@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
 import click
+
+from harness.cli.shared import AS_JSON
 
 
 @click.group()
@@ -12,86 +15,47 @@ def bench() -> None:
     """Measure a part of the harness against a reference, in one run."""
 
 
+def _count(name: str, default: int, what: str, *, least: int = 1, most: int | None = None):
+    """An option that is a whole number."""
+    kind = click.IntRange(min=least, max=most)
+    return click.option(name, type=kind, default=default, show_default=True, metavar="N", help=what)
+
+
+def _print(measurement: ModuleType, result: object, as_json: bool) -> None:
+    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+
+
 @bench.command()
-@click.option(
-    "--clips",
-    type=click.IntRange(min=32),
-    default=128,
-    show_default=True,
-    metavar="N",
-    help="Clips in the cache, 1.8 MB each.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1, max=32),
-    default=32,
-    show_default=True,
-    metavar="N",
-    help="Clips in a batch.",
-)
-@click.option(
-    "--rounds",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="How often every clip is read.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--clips", 128, "Clips in the cache, 1.8 MB each.", least=32)
+@_count("--batch-size", 32, "Clips in a batch.", most=32)
+@_count("--rounds", 10, "How often every clip is read.")
+@AS_JSON
 def data(clips: int, batch_size: int, rounds: int, as_json: bool) -> None:
     """Clips from a warm frame cache to a batch, against copying the same bytes, on one core."""
     from harness import places
     from harness.bench import data as measurement
 
     result = measurement.measure(places.cache_root(), clips, batch_size, rounds)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)
 
 
 @bench.command("annotations")
-@click.option(
-    "--film-clips",
-    type=click.IntRange(min=8),
-    default=120_000,
-    show_default=True,
-    metavar="N",
-    help="Clips in folders of films, described in tab-separated lines.",
-)
-@click.option(
-    "--videos",
-    type=click.IntRange(min=8),
-    default=20_000,
-    show_default=True,
-    metavar="N",
-    help="Videos in one folder, described by paragraphs in JSON.",
-)
-@click.option(
-    "--rounds",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How often each is opened.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--film-clips", 120_000, "Clips in folders of films, described in tab-separated lines.", least=8)
+@_count("--videos", 20_000, "Videos in one folder, described by paragraphs in JSON.", least=8)
+@_count("--rounds", 3, "How often each is opened.")
+@AS_JSON
 def opening(film_clips: int, videos: int, rounds: int, as_json: bool) -> None:
     """Opening a data set of many clips, and how the time grows with their number."""
     from harness import places
     from harness.bench import annotations as measurement
 
     result = measurement.measure(places.cache_root(), film_clips, videos, rounds)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)
 
 
 @bench.command()
-@click.option(
-    "--turns",
-    type=click.IntRange(min=1),
-    default=9,
-    show_default=True,
-    metavar="N",
-    help="How often every way reads every clip.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--turns", 9, "How often every way reads every clip.")
+@AS_JSON
 def decode(turns: int, as_json: bool) -> None:
     """Clips decoded to a model's frames, against PyAV from the start and ffmpeg where it is found.
 
@@ -103,7 +67,7 @@ def decode(turns: int, as_json: bool) -> None:
     from harness.bench import decode as measurement
 
     rows = measurement.measure(places.cache_root() / "bench", turns)
-    click.echo(measurement.to_json(rows) if as_json else measurement.summary(rows))
+    _print(measurement, rows, as_json)
 
 
 @bench.command("eval")
@@ -121,22 +85,11 @@ def decode(turns: int, as_json: bool) -> None:
     metavar="NAME",
     help="The tower whose text layers and width are taken, with random weights.",
 )
-@click.option(
-    "--texts", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="Queries."
-)
-@click.option(
-    "--clips", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="The gallery."
-)
-@click.option(
-    "--pair-side",
-    type=click.IntRange(min=1),
-    default=150,
-    show_default=True,
-    metavar="N",
-    help="Of a module that scores pair by pair, time N x N pairs.",
-)
+@_count("--texts", 1000, "Queries.")
+@_count("--clips", 1000, "The gallery.")
+@_count("--pair-side", 150, "Of a module that scores pair by pair, time N x N pairs.")
 @click.option("--all-tiles", is_flag=True, help="Time every tile of the reference's loop: minutes.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@AS_JSON
 def scoring(modules, backbone, texts, clips, pair_side, all_tiles, as_json) -> None:
     """Scoring texts against clips, each clip's head run once, against once for every tile of 16 x 16.
 
@@ -147,7 +100,7 @@ def scoring(modules, backbone, texts, clips, pair_side, all_tiles, as_json) -> N
     from harness.plugins import registry
 
     result = measurement.measure(registry(), backbone, modules, texts, clips, pair_side, all_tiles)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)
 
 
 @bench.command("model")
@@ -181,15 +134,8 @@ def scoring(modules, backbone, texts, clips, pair_side, all_tiles, as_json) -> N
     callback=lambda _context, _option, given: _kinds(given),
     help="Attention alone, whole blocks, or both.",
 )
-@click.option(
-    "--turns",
-    type=click.IntRange(min=1),
-    default=9,
-    show_default=True,
-    metavar="N",
-    help="How often each is timed; fewer, but 3 at least, where a turn takes long.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--turns", 9, "How often each is timed; fewer, but 3 at least, where a turn takes long.")
+@AS_JSON
 def attention(temporal, backbones, frames, what, turns, as_json) -> None:
     """Attention over a clip, forward and backward, against full, masked and unfused attention.
 
@@ -200,7 +146,7 @@ def attention(temporal, backbones, frames, what, turns, as_json) -> None:
     from harness.plugins import registry
 
     result = measurement.measure(registry(), temporal, backbones, frames, what, turns)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)
 
 
 def _counts(given: str) -> list[int]:
@@ -223,23 +169,9 @@ def _kinds(given: str) -> list[str]:
     "--backbone", default="", metavar="NAME", help="Another image-text tower; its weights are random."
 )
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="As for `harness run`.")
-@click.option(
-    "--batch",
-    type=click.IntRange(min=2),
-    default=64,
-    show_default=True,
-    metavar="N",
-    help="Samples of the batch.",
-)
-@click.option(
-    "--micro-batch",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    metavar="N",
-    help="Samples that are encoded at once.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--batch", 64, "Samples of the batch.", least=2)
+@_count("--micro-batch", 8, "Samples that are encoded at once.")
+@AS_JSON
 def step(method, backbone, settings, batch, micro_batch, as_json) -> None:
     """A training step of a whole batch, and of the same batch a few samples at a time.
 
@@ -248,48 +180,20 @@ def step(method, backbone, settings, batch, micro_batch, as_json) -> None:
     from harness.bench import step as measurement
 
     result = measurement.measure(method, settings, backbone, batch, micro_batch)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)
 
 
 @bench.command("generate")
 @click.argument("method", metavar="[METHOD]", required=False)
 @click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="As for `harness run`.")
-@click.option(
-    "--layers",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Layers of what writes (model.temporal.layers); 0: as many as the recipe has.",
+@_count(
+    "--layers", 1, "Layers of what writes (model.temporal.layers); 0: as many as the recipe has.", least=0
 )
-@click.option(
-    "--clips", type=click.IntRange(min=1), default=4, show_default=True, metavar="N", help="Clips at once."
-)
-@click.option(
-    "--tokens",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    metavar="N",
-    help="Tokens of each text.",
-)
-@click.option(
-    "--beams",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Texts about each clip; one is greedy search.",
-)
-@click.option(
-    "--turns",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How often each way is timed.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--clips", 4, "Clips at once.")
+@_count("--tokens", 30, "Tokens of each text.")
+@_count("--beams", 1, "Texts about each clip; one is greedy search.")
+@_count("--turns", 3, "How often each way is timed.")
+@AS_JSON
 def generate(method, settings, layers, clips, tokens, beams, turns, as_json) -> None:
     """Writing with keys and values kept from token to token, and without.
 
@@ -299,28 +203,14 @@ def generate(method, settings, layers, clips, tokens, beams, turns, as_json) -> 
     from harness.bench import generate as measurement
 
     result = measurement.measure(method, settings, layers, clips, tokens, beams, turns)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)
     sys.exit(0 if result.same else 1)
 
 
 @bench.command("leaderboard")
-@click.option(
-    "--records",
-    type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="Result records.",
-)
-@click.option(
-    "--queries",
-    type=click.IntRange(min=10),
-    default=5000,
-    show_default=True,
-    metavar="N",
-    help="Queries of each.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@_count("--records", 200, "Result records.")
+@_count("--queries", 5000, "Queries of each.", least=10)
+@AS_JSON
 def leaderboard(records, queries, as_json) -> None:
     """All tables and the audit, from many records with random ranks that are made for the purpose."""
     from harness import places
@@ -328,4 +218,4 @@ def leaderboard(records, queries, as_json) -> None:
     from harness.plugins import registry
 
     result = measurement.measure(registry(), places.cache_root(), records, queries)
-    click.echo(measurement.to_json(result) if as_json else measurement.summary(result))
+    _print(measurement, result, as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import FOLDER, PAGE
+from harness.cli.shared import AS_JSON, FOLDER, PAGE, leaderboards_option
 from harness.errors import HarnessError
 
 
@@ -25,14 +25,7 @@ from harness.errors import HarnessError
     show_default=True,
     help="Text to video, video to text, or both.",
 )
-@click.option(
-    "--leaderboards",
-    type=FOLDER,
-    default=Path("leaderboards"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the records of a method named are.",
-)
+@leaderboards_option("Where the records of a method named are.")
 @click.option(
     "--atlas",
     type=PAGE,
@@ -47,7 +40,7 @@ from harness.errors import HarnessError
     metavar="DIR",
     help="For --atlas: where the videos are, if not where the runs found them.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output.")
+@AS_JSON
 def compare(first, others, dataset, task, direction, leaderboards, atlas, data_root, as_json) -> None:
     """Is B better than A? Paired differences with intervals and p-values.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import CLIPS, FOLDER, options_of
+from harness.cli.shared import AS_JSON, CLIPS, FOLDER, options_of
 
 _ROOT = options_of(
     click.option("--data-root", metavar="DIR", help="Folder of the data set. Else HARNESS_DATA/<dataset>, else the config file."),
@@ -50,7 +50,7 @@ def check(dataset, data_root, annotations, settings, protocol, decode, as_json) 
     from harness.data.inspection import inspect
     from harness.engine.progress import meters
     from harness.plan.opening import open_named
-    from harness.plan.plan import find_protocol
+    from harness.plan.protocols import find_protocol
     from harness.plugins import registry
 
     opened = open_named(dataset, registry(), data_root=data_root, annotations=annotations, settings=settings)
@@ -162,7 +162,7 @@ _GAP = options_of(
     click.option("--samples", type=click.IntRange(min=2), default=1000, show_default=True, metavar="N", help="Texts drawn from each side."),
     click.option("--draws", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How often they are drawn and clustered."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."),
+    AS_JSON,
 )  # fmt: skip
 
 

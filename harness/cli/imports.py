@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import FOLDER, options_of
+from harness.cli.shared import leaderboards_option, options_of
 from harness.errors import HarnessError
 
 #: Which ``--set`` goes to the post-processing; all others are options of the data set.
@@ -33,7 +33,7 @@ _STATED = options_of(
     click.option("--pretraining", default="", metavar="TEXT", help="What the backbone was trained on, for its column."),
     click.option("--frames", type=click.IntRange(min=1), default=None, metavar="N", help="Frames of a clip, for its column."),
     click.option("--note", default="", metavar="TEXT", help="A footnote to the row."),
-    click.option("--leaderboards", type=FOLDER, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
+    leaderboards_option("Where records and tables go."),
     click.option("--json", "as_json", is_flag=True, help="Print the record, and nothing else, on standard output."),
 )  # fmt: skip
 
@@ -53,7 +53,7 @@ def import_scores(
     counted from it; what else the row says is what the options say, and it is marked as imported.
     """
     from harness.engine.progress import say
-    from harness.plan.plan import protocol_for
+    from harness.plan.protocols import protocol_for
     from harness.plugins import registry
     from harness.results import imported, leaderboard, table
     from harness.results.record_file import dumps

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import options_of
+from harness.cli.shared import AS_JSON, options_of
 
 #: So many damaged files are named one by one.
 NAMED = 20
@@ -21,7 +21,7 @@ _SEARCH = options_of(
     click.option("--recipe", "recipes", multiple=True, metavar="FILE|NAME", help="A recipe laid over the model's own: a file, or a variant of its method; may be given often."),
     click.option("--set", "settings", multiple=True, metavar="A.B=VALUE", help="Change one recipe value; may be given often."),
     click.option("--cache/--no-cache", "use_cache", default=True, show_default=True, help="Keep decoded frames on disk."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."),
+    AS_JSON,
 )  # fmt: skip
 
 

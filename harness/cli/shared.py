@@ -37,8 +37,25 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 #: A file that a page is written to.
 PAGE = click.Path(dir_okay=False, path_type=Path)
 
+
+def leaderboards_option(what: str):
+    """``--leaderboards``; ``what`` says what the command does with the folder."""
+    return click.option(
+        "--leaderboards",
+        type=FOLDER,
+        default=Path("leaderboards"),
+        show_default=True,
+        metavar="DIR",
+        help=what,
+    )
+
+
+AS_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."
+)
+
 PLACES = options_of(
-    click.option("--leaderboards", type=FOLDER, default=Path("leaderboards"), show_default=True, metavar="DIR", help="Where records and tables go."),
+    leaderboards_option("Where records and tables go."),
     click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, metavar="DIR", help="Where run folders (plan, log, checkpoint) go."),
     click.option("--workers", type=click.IntRange(min=0), default=None, metavar="N", help="Worker processes under Ray; 0 runs in this process. Default: one per GPU, 0 with one GPU or none."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else, on standard output."),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import FOLDER
+from harness.cli.shared import FOLDER, leaderboards_option
 from harness.errors import HarnessError
 
 
@@ -52,14 +52,7 @@ def plugins(as_json: bool) -> None:
 
 
 @click.command()
-@click.option(
-    "--leaderboards",
-    type=FOLDER,
-    default=Path("leaderboards"),
-    show_default=True,
-    metavar="DIR",
-    help="Where records and tables are.",
-)
+@leaderboards_option("Where records and tables are.")
 @click.option(
     "--check", is_flag=True, help="Change nothing; fail when a table does not follow from its records."
 )

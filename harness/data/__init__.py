@@ -1,6 +1,6 @@
 """Data sets as plugins see them: clips, captions and their files. No torch, nothing decoded."""
 
-from harness.data.annotated import AnnotatedDataset, AnnotatedOptions, Route, Split, paragraph, routes
+from harness.data.annotated import AnnotatedDataset, AnnotatedOptions, paragraph
 from harness.data.auxiliary import captions_for, read_captions, read_names, write_captions
 from harness.data.dataset import (
     Caption,
@@ -14,6 +14,7 @@ from harness.data.dataset import (
     asked_and_answered,
 )
 from harness.data.questions import Asked, read_pairs
+from harness.data.route import Route, Split, routes
 
 __all__ = [
     "AnnotatedDataset",

@@ -17,23 +17,24 @@ import sys
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
 from random import SystemRandom
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from harness.data.cache import Writer
+from harness.data.cache import FrameCache, Writer
 from harness.data.dataset import Clip
+from harness.data.storing import DecodedClip, store
 from harness.data.video import DamagedClip, raise_if_out_of_files
 from harness.errors import HarnessError
 
-if TYPE_CHECKING:
-    from harness.data.reader import ClipReader
+#: What a process decodes a clip with, by pickle: it may raise ``DamagedClip``.
+Decode = Callable[[Clip], DecodedClip]
 
 #: Clips that a process holds at once: the one it is at, and the next, so that it need not wait.
 _AHEAD = 2
@@ -54,16 +55,16 @@ class _Done(NamedTuple):
 
 
 def decode_in_processes(
-    reader: ClipReader, work: dict[str, Clip], count: int
+    decode: Decode, cache: FrameCache, work: dict[str, Clip], count: int
 ) -> Iterator[tuple[str, DamagedClip | None]]:
-    """Decodes ``work`` (clips by key) into the reader's cache with ``count`` processes.
+    """Decodes ``work`` (clips by key) into the cache with ``count`` processes.
 
     Yields each key as it is decoded, with its error if any. A key may come again, when the process
     that held its frames died before they were on disk. Closing the generator stores what is
     decoded and ends the processes. An error of the program or of the machine (``HarnessError``) in
     a process is raised here.
     """
-    return _Crew(reader, work, count).run()
+    return _Crew(decode, cache, work, count).run()
 
 
 @dataclass(eq=False)
@@ -100,9 +101,9 @@ class _Worker:
 class _Crew:
     """All processes of one preparation, and the work that is left."""
 
-    def __init__(self, reader: ClipReader, work: dict[str, Clip], count: int) -> None:
-        assert reader.cache is not None and count > 0
-        self.reader, self.cache, self.count = reader, reader.cache, count
+    def __init__(self, decode: Decode, cache: FrameCache, work: dict[str, Clip], count: int) -> None:
+        assert count > 0
+        self.decode, self.cache, self.count = decode, cache, count
         self.waiting = deque(work.items())
         # Several runs on one cache begin at different clips, so each finds much of its work done.
         self.waiting.rotate(SystemRandom().randrange(len(work) or 1))
@@ -137,7 +138,7 @@ class _Crew:
                     worker.end()
                     break
                 key, clip = self.waiting.popleft()
-                if self.reader.is_cached(key):
+                if key in self.cache:
                     yield key, None
                 else:
                     worker.give(key, clip)
@@ -148,7 +149,7 @@ class _Crew:
         except OSError as error:
             raise_if_out_of_files(error, self.cache.root)
             raise
-        worker.send((replace(self.reader, cache=None), self.cache.root))
+        worker.send((self.decode, self.cache.root))
         self.workers.append(worker)
         return worker
 
@@ -241,12 +242,12 @@ def _started(alone: bool) -> _Worker:
 def serve(number: int) -> None:
     """What a process does: decode and store what comes through the connection of that number."""
     connection = Connection(number)
-    reader, root = connection.recv()
+    decode, root = connection.recv()
     jobs: SimpleQueue[tuple[str, Clip] | None] = SimpleQueue()
     threading.Thread(target=_receive, args=(connection, jobs), daemon=True).start()
     connection.send("ready")
     try:
-        _work(connection, reader, root, jobs)
+        _work(connection, decode, root, jobs)
     except BrokenPipeError:
         os._exit(1)  # nobody is left to decode for
     except Exception as error:
@@ -254,11 +255,11 @@ def serve(number: int) -> None:
         connection.send(error)
 
 
-def _work(connection: Connection, reader: ClipReader, root: Path, jobs: SimpleQueue) -> None:
+def _work(connection: Connection, decode: Decode, root: Path, jobs: SimpleQueue) -> None:
     with Writer(root) as writer:
         while (job := jobs.get()) is not None:
             key, clip = job
-            error = reader.store(writer, key, partial(reader.decode, clip))
+            error = store(writer, key, partial(decode, clip))
             connection.send(_Done(key, error, writer.flushes))
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from harness.data.cache import Damaged, FrameCache, Writer, clip_key, jpeg
-from harness.data.cache.writer import Stored
+from harness.data.cache import Damaged, FrameCache, clip_key, jpeg
 from harness.data.dataset import Clip
 from harness.data.processes import decode_in_processes
 from harness.data.sampling import Sampling
+from harness.data.storing import DecodedClip, store
 from harness.data.transform import Geometry
 from harness.data.video import DamagedClip, VideoInfo, raise_if_out_of_files, read_frames
 from harness.data.window import no_frame
@@ -32,13 +32,6 @@ class ClipFrames(NamedTuple):
     count as the file's do, for a clip that is a window too."""
 
     frames: np.ndarray
-    times: np.ndarray
-
-
-class DecodedClip(NamedTuple):
-    """A clip as it is stored, and ``times [T]`` in seconds."""
-
-    stored: Stored
     times: np.ndarray
 
 
@@ -110,7 +103,7 @@ class ClipReader:
         report = progress or (lambda *_: None)
         report(done, len(clips))
         failed = {}
-        fill = decode_in_processes(self, work, processes) if processes else self._fill(work)
+        fill = self._fill_by_processes(work, processes) if processes else self._fill(work)
         with closing(fill) as finished:
             for key, error in finished:
                 if error is not None:
@@ -184,19 +177,6 @@ class ClipReader:
         frames = decoded.frames if self.storage == "jpeg" else np.stack(decoded.frames)
         return DecodedClip(frames, decoded.times)
 
-    @staticmethod
-    def store(writer: Writer | None, key: str, decode: Callable[[], DecodedClip]) -> DamagedClip | None:
-        """Stores what ``decode`` returns if there is a writer; the error where the clip is damaged."""
-        try:
-            clip = decode()
-        except DamagedClip as error:
-            if error.lasting and writer is not None:
-                writer.add_damaged(key, error.reason)
-            return error
-        if writer is not None:
-            writer.add(key, clip.stored, clip.times)
-        return None
-
     def key(self, clip: Clip) -> str:
         """The clip's address in the cache. Raises ``DamagedClip`` if its file cannot be read."""
         try:
@@ -208,6 +188,13 @@ class ClipReader:
     def is_cached(self, key: str) -> bool:
         """Whether nothing is left to decode for ``key``."""
         return self.cache is not None and key in self.cache
+
+    def _fill_by_processes(
+        self, work: dict[str, Clip], count: int
+    ) -> Iterator[tuple[str, DamagedClip | None]]:
+        """:meth:`_fill` by ``count`` processes, none of which is sent the cache itself."""
+        assert self.cache is not None
+        return decode_in_processes(replace(self, cache=None).decode, self.cache, work, count)
 
     def _fill(self, work: dict[str, Clip]) -> Iterator[tuple[str, DamagedClip | None]]:
         """Decodes ``work`` and stores it if there is a cache, yielding each key as it is done, with its error if any.
@@ -233,6 +220,6 @@ class ClipReader:
                         return
                     for future in wait(flying, return_when=FIRST_COMPLETED).done:
                         key = flying.pop(future)
-                        yield key, self.store(writer, key, future.result)
+                        yield key, store(writer, key, future.result)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

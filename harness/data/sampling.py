@@ -1,8 +1,7 @@
 """Which frames of a clip are looked at. Plain numpy, and random only through a given generator.
 
 Every chooser returns frame indices int64 ``[T]`` in ascending order. Each returned index stands
-for a real frame, repeats included; :func:`real_mask` gives the mask of a batch that pads further.
-:func:`in_order` says in which order a batch then holds them.
+for a real frame, repeats included. :func:`in_order` says in which order a batch then holds them.
 """
 
 from __future__ import annotations
@@ -159,12 +158,6 @@ def jitter(candidate_count: int, wanted: int, rng: np.random.Generator) -> np.nd
     end = int(rng.integers(candidate_count - 1 - interval, candidate_count))
     first, last = sorted((min(start, candidate_count - 1), max(0, end)))
     return np.linspace(first, last, wanted).astype(np.int64)
-
-
-def real_mask(count: int, length: int) -> np.ndarray:
-    """Bool ``[length]``: True for the first ``count`` places, which hold real frames."""
-    assert 0 < count <= length
-    return np.arange(length) < count
 
 
 @dataclass(frozen=True)

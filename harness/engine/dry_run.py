@@ -21,7 +21,8 @@ from harness.engine.loading import make_batches, open_dataset, open_source
 from harness.engine.model_file import read_model
 from harness.engine.progress import clock
 from harness.engine.provenance import train_split
-from harness.engine.run import prepared_plan, pretrained_folder
+from harness.engine.run import pretrained_folder
+from harness.engine.run_data import prepared_plan
 from harness.engine.score import block_rows, tile_side
 from harness.engine.train import autocast
 from harness.engine.training_data import own_kind, share_of, texts_of
@@ -29,8 +30,8 @@ from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
 from harness.models import Features, VideoBatch
 from harness.models.assembly import VideoTextModel, build_model, sources_of
-from harness.plan.plan import RunPlan, StageData
 from harness.plan.recipe import Layers
+from harness.plan.run_plan import RunPlan, StageData
 from harness.plan.schema import Stage
 from harness.plugins import Registry
 from harness.results.table import markdown_table

@@ -11,8 +11,11 @@ import msgspec
 
 from harness.engine import run as engine
 from harness.engine.finished import find_finished, refuse_backbone
-from harness.plan.plan import Request, RunPlan, build_plan, lay_variants, protocol_of, versions_of
+from harness.plan.packaged import lay_variants
+from harness.plan.plan import Request, build_plan, versions_of
+from harness.plan.protocols import protocol_of
 from harness.plan.recipe import Layers, resolve, with_task
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.record import ResultRecord
 

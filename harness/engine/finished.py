@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 
 from harness.engine import checkpoint
-from harness.engine import run as engine
 from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, lay_recipes, lay_request, load_plan
+from harness.plan.packaged import lay_recipes
+from harness.plan.plan import Request, lay_request
 from harness.plan.recipe import Layers, resolve
+from harness.plan.run_plan import RunPlan, load_plan
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
+from harness.results.run_files import PLAN
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def find_finished(given: Path, method: str, registry: Registry) -> Finished:
         raise HarnessError(
             f"there is no run or checkpoint at {given}", "give a run folder or a checkpoint file"
         )
-    trained_on = load_plan(given / engine.PLAN) if given.is_dir() else None
+    trained_on = load_plan(given / PLAN) if given.is_dir() else None
     if trained_on is None and not method:
         raise HarnessError(f"{given} is a file and does not say its method", "add --method NAME")
     if trained_on and method and registry.find("methods", method)[0].name != trained_on.method:

@@ -24,13 +24,15 @@ from harness.engine.figures import columns_of, mean
 from harness.engine.grid_cell import CellJob
 from harness.engine.loading import open_dataset
 from harness.engine.progress import meter, say
+from harness.engine.run_data import check_run, open_prepared, prepared_plan, refuse_start
+from harness.engine.run_folder import record_in
 from harness.errors import HarnessError
 from harness.plan.grid import Cell
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.record import ResultRecord
 from harness.results.record_file import load
-from harness.results.run_files import LOG
+from harness.results.run_files import LOG, PLAN, RECORD
 from harness.results.table import markdown_table
 
 #: Seconds between two looks at the cells, and for which a cluster without any room is waited for.
@@ -94,21 +96,21 @@ def survey(
         plan = msgspec.structs.replace(prepared[which], seed=cell.plan.seed)
         folder = where.runs.resolve() / plan.name
         state: State = "to run"
-        record = engine.record_in(folder, plan)
+        record = record_in(folder, plan)
         if record:
             state = "to probe" if probes and not record.probes else "done"
-        elif (folder / engine.PLAN).exists():
+        elif (folder / PLAN).exists():
             state = "to resume"
         entries.append(Entry(replace(cell, plan=plan), folder, state))
     return entries
 
 
 def _prepared(cell: Cell, registry: Registry, make: bool) -> engine.RunPlan:
-    dataset = (engine.open_prepared if make else open_dataset)(cell.plan, registry)
-    plan = engine.prepared_plan(cell.plan, dataset, registry)
+    dataset = (open_prepared if make else open_dataset)(cell.plan, registry)
+    plan = prepared_plan(cell.plan, dataset, registry)
     if make:
-        engine.check_run(plan, dataset, registry)
-        engine.refuse_start(plan, dataset, registry)
+        check_run(plan, dataset, registry)
+        refuse_start(plan, dataset, registry)
     return plan
 
 
@@ -144,7 +146,7 @@ class _Work:
         self.deaths, self.filled = Counter[str](), Filled()
         for name, entry in self.entries.items():
             if entry.state == "done":
-                self.filled.made[name] = Made(load(entry.folder / engine.RECORD), True)
+                self.filled.made[name] = Made(load(entry.folder / RECORD), True)
         self.last_room = time.monotonic()
 
     def run(self) -> None:
@@ -200,7 +202,7 @@ class _Work:
             self.filled.failed[name] = ending.problem
             say(f"{name}: failed: {ending.problem}")
         else:
-            self.filled.made[name] = Made(load(self.entries[name].folder / engine.RECORD), False)
+            self.filled.made[name] = Made(load(self.entries[name].folder / RECORD), False)
 
     def _note(self) -> str:
         running = ", ".join(f"{name} {_part(self.entries[name])}".strip() for name in sorted(self.running))

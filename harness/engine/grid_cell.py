@@ -15,9 +15,11 @@ from harness import hookimpl
 from harness.engine import run as engine
 from harness.engine.execute import CONSOLE
 from harness.engine.probe import probe_run
+from harness.engine.run_folder import is_busy, record_in
 from harness.errors import HarnessError
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import registry
+from harness.results.run_files import PLAN
 
 #: What a run by Ray workers says beside its first worker, whose words are in ``console.log``.
 DRIVER = "driver.log"
@@ -57,7 +59,7 @@ def run_cell(sent: str) -> str:
             _wait_for(job.folder)
             where = engine.Places(Path(job.runs), Path(job.leaderboards))
             # A process that was killed behind its record makes the run again: the leaderboards may lack it.
-            if job.probes and engine.record_in(job.folder, job.plan):
+            if job.probes and record_in(job.folder, job.plan):
                 probe_run(job.folder, {}, registry(), where, job.workers)
             else:
                 engine.run(
@@ -65,14 +67,14 @@ def run_cell(sent: str) -> str:
                     registry(),
                     where,
                     workers=job.workers,
-                    resume=(job.folder / engine.PLAN).exists(),
+                    resume=(job.folder / PLAN).exists(),
                     checkpoint_every=job.checkpoint_every,
                     micro_batch=job.micro_batch,
                     probes=job.probes,
                 )
         except HarnessError as error:
             print(f"error: {error}", file=file)
-            if not (job.folder / engine.PLAN).exists():  # of a run that was refused nothing is left
+            if not (job.folder / PLAN).exists():  # of a run that was refused nothing is left
                 _beside(job).unlink(missing_ok=True)
             return str(error)
         except Exception as error:  # a defect: the other cells go on, and the file has the traceback
@@ -83,7 +85,7 @@ def run_cell(sent: str) -> str:
 
 def _wait_for(folder: Path) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while engine.is_busy(folder) and time.monotonic() < deadline:
+    while is_busy(folder) and time.monotonic() < deadline:
         time.sleep(0.5)
 
 
@@ -100,7 +102,7 @@ def _said_to_file(job: CellJob) -> Iterator:
     """
     final, beside = job.folder / job.console, _beside(job)
     _settle(job)
-    path = final if (job.folder / engine.PLAN).exists() else beside
+    path = final if (job.folder / PLAN).exists() else beside
     path.parent.mkdir(parents=True, exist_ok=True)
 
     class Mover:
@@ -126,5 +128,5 @@ def _said_to_file(job: CellJob) -> Iterator:
 
 def _settle(job: CellJob) -> None:
     """Move what was said into the run folder, once there is one."""
-    if _beside(job).exists() and (job.folder / engine.PLAN).exists():
+    if _beside(job).exists() and (job.folder / PLAN).exists():
         _beside(job).replace(job.folder / job.console)

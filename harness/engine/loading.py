@@ -18,7 +18,7 @@ from harness.errors import HarnessError
 from harness.models.assembly import VideoTextModel, build_model
 from harness.models.backbone import Preprocess
 from harness.plan.opening import dataset_at
-from harness.plan.plan import RunPlan, StageData
+from harness.plan.run_plan import RunPlan, StageData
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
 

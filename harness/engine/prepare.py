@@ -16,11 +16,11 @@ from harness.data.reader import CacheStatus, ClipReader
 from harness.data.video import DamagedClip
 from harness.engine.loading import make_batches, open_source
 from harness.engine.progress import meter, say
-from harness.engine.run import check_run, open_prepared
+from harness.engine.run_data import check_run, open_prepared
 from harness.engine.training_data import share_of
 from harness.errors import HarnessError
 from harness.models.assembly import build_model, sources_of
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.table import markdown_table
 

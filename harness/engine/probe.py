@@ -15,9 +15,12 @@ from harness.engine.execute import check_workers, execute
 from harness.engine.finished import Finished, find_finished
 from harness.engine.probing import refuse_order
 from harness.engine.progress import say
+from harness.engine.run_data import check_splits, open_prepared
+from harness.engine.run_folder import fresh_folder, locked
 from harness.engine.worker import Job, Outcome
 from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, versions_of
+from harness.plan.plan import Request, versions_of
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.atomic import write_atomically
@@ -25,6 +28,7 @@ from harness.results.digest import sha256_file
 from harness.results.probes import main_figure
 from harness.results.record import ResultRecord
 from harness.results.record_file import dumps, load, record_path, write
+from harness.results.run_files import RECORD
 
 #: What a record and an outcome both have, and what figures follow from.
 _COUNTED = ("protocol", "queries", "evidence")
@@ -46,10 +50,10 @@ def probe_run(
     plan = _plan(finished, asked, registry)
     refuse_order(plan)
     folder, record = _recorded(given.resolve(), plan, where, own=not any(asked.values()))
-    own, shown = folder / engine.RECORD, record_path(where.leaderboards, record)
+    own, shown = folder / RECORD, record_path(where.leaderboards, record)
     kept = {own: record, shown: load(shown) if shown.exists() else record}
     _refuse_other_model(kept, finished.file, given)
-    with engine.locked(folder):
+    with locked(folder):
         outcome = _score(finished.file, plan, registry, where, workers)
         _refuse_other_counts(kept, outcome, given)
         kept = {path: msgspec.structs.replace(one, probes=outcome.probes) for path, one in kept.items()}
@@ -83,15 +87,15 @@ def _recorded(given: Path, plan: RunPlan, where: engine.Places, own: bool) -> tu
     With ``own`` the run's; else that of an evaluation, or the run's where the plan comes to the same.
     """
     if own:
-        if not (given / engine.RECORD).exists():
+        if not (given / RECORD).exists():
             raise HarnessError(
-                f"{given} has no {engine.RECORD}: the run is not finished",
+                f"{given} has no {RECORD}: the run is not finished",
                 "finish it with `harness run --resume`",
             )
-        return given, load(given / engine.RECORD)
+        return given, load(given / RECORD)
     for folder in (where.runs.resolve() / engine.EVALUATION.format(plan=plan.name), given):
-        if (folder / engine.RECORD).exists():
-            record = load(folder / engine.RECORD)
+        if (folder / RECORD).exists():
+            record = load(folder / RECORD)
             if (record.plan_digest, record.seed) == (plan.digest, plan.seed):
                 return folder, record
     raise HarnessError(
@@ -102,9 +106,9 @@ def _recorded(given: Path, plan: RunPlan, where: engine.Places, own: bool) -> tu
 
 def _score(model: Path, plan: RunPlan, registry: Registry, where: engine.Places, workers: int) -> Outcome:
     """The model's outcome, with probes. The folder that its workers need is gone afterwards."""
-    dataset = engine.open_prepared(plan, registry)
-    engine.check_splits(plan, dataset, [plan.protocol.test])
-    with engine.fresh_folder(where.runs.resolve() / f"probe-{plan.name}") as folder:
+    dataset = open_prepared(plan, registry)
+    check_splits(plan, dataset, [plan.protocol.test])
+    with fresh_folder(where.runs.resolve() / f"probe-{plan.name}") as folder:
         job = Job(
             plan=plan,
             folder=str(folder),

@@ -16,7 +16,7 @@ from harness.engine.loading import make_batches
 from harness.engine.progress import say
 from harness.engine.task import Evaluation, Task, TaskResult
 from harness.errors import HarnessError
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.results.probes import PROBES
 from harness.results.record import Probe, ProbeName
 

@@ -6,13 +6,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.engine import run as engine
 from harness.engine.provenance import train_split
+from harness.engine.run_data import open_prepared
 from harness.errors import HarnessError
 from harness.plan.budget import shown
 from harness.plan.grid import Cell
-from harness.plan.plan import Request, RunPlan, build_plan, lay_recipes, protocol_for
+from harness.plan.packaged import lay_recipes
+from harness.plan.plan import Request, build_plan
+from harness.plan.protocols import protocol_for
 from harness.plan.recipe import describe_component
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.pairing import Conditions, Difference, differences, mismatches, pairs, same_backbone
 from harness.results.published import ZERO_SHOT, Entry, installed
@@ -190,7 +193,7 @@ def _refuse_other_setting(plan: RunPlan, entry: Entry, registry: Registry) -> No
 def _refuse_other_gallery(proof: Proof, registry: Registry) -> None:
     """Count the test clips before days of training: some copies of a data set have fewer."""
     plan, stated = proof.plans[0], proof.entry.record.protocol.n_gallery
-    dataset = engine.open_prepared(plan, registry)
+    dataset = open_prepared(plan, registry)
     clips = dataset.check([plan.protocol.test]).splits[plan.protocol.test].clips
     if clips != stated:
         raise HarnessError(

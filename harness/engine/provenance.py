@@ -12,8 +12,9 @@ from pathlib import Path
 import harness
 from harness.engine.worker import Outcome
 from harness.plan.budget import shown
-from harness.plan.plan import RunPlan, own_recipe_digest
+from harness.plan.packaged import own_recipe_digest
 from harness.plan.recipe import describe_component
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.digest import recipe_digest
 from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount

@@ -24,7 +24,7 @@ from harness.engine.loading import finished_model, make_batches
 from harness.engine.run import decode_threads
 from harness.engine.score import score_matrix
 from harness.errors import HarnessError
-from harness.plan.plan import Protocol, RunPlan
+from harness.plan.run_plan import Protocol, RunPlan
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
 

@@ -12,7 +12,7 @@ from harness.engine.loading import open_source
 from harness.engine.training_data import further, own_kind
 from harness.errors import HarnessError
 from harness.models.assembly import sources_of
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.atomic import write_atomically
 from harness.results.digest import texts_hash

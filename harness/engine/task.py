@@ -16,7 +16,7 @@ from harness.engine.score import score_matrix
 from harness.engine.workers import Workers
 from harness.models import Features
 from harness.models.assembly import VideoTextModel, make
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry
 from harness.results.record import Example, Metrics, Protocol, Queries
 from harness.results.retrieved import Retrieved

@@ -35,7 +35,7 @@ from harness.engine.training_data import TrainingData, training_data
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
 from harness.models.assembly import VideoTextModel, make, sources_of
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Registry, registry
 from harness.results.atomic import write_atomically
 from harness.results.digest import sha256_file

@@ -9,9 +9,11 @@ from itertools import product
 import msgspec
 
 from harness.errors import HarnessError
+from harness.kinds import singular
 from harness.plan import yaml_io
-from harness.plan.plan import Request, RunPlan, build_plan
-from harness.plugins import Registry, singular
+from harness.plan.plan import Request, build_plan
+from harness.plan.run_plan import RunPlan
+from harness.plugins import Registry
 
 #: Brackets within which a comma separates no values.
 _OPEN, _CLOSE = "[{(", "]})"

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
+from harness.kinds import singular
 from harness.plan.recipe import COMPONENTS
 from harness.plan.schema import Group, Recipe
-from harness.plugins import Registry, singular
+from harness.plugins import Registry
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

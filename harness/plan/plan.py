@@ -1,12 +1,7 @@
-"""RunPlan: everything a run is made of, as plain JSON.
-
-The plan is printed by ``--dry-run``, saved in the run folder, sent to every worker and hashed. Two
-runs with the same digest and seed are the same run, wherever their files lie.
-"""
+"""From a request to its plan: what the command line asks for, laid over the recipes and resolved."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,113 +14,14 @@ from harness.names import in_path, plain
 from harness.plan import recipe as recipes
 from harness.plan.ablation import lay_cell
 from harness.plan.budget import parse_budget
+from harness.plan.packaged import lay_recipes, lay_variants
+from harness.plan.protocols import protocol_of
 from harness.plan.recipe import Layers
+from harness.plan.run_plan import RunPlan, StageData
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
 from harness.results.digest import digest, sha256_file
-from harness.specs import BackboneSpec, DatasetSpec, MethodSpec, ProtocolSpec
-
-
-class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen protocol, with the training and validation splits actually used."""
-
-    name: str
-    train: str
-    test: str
-    val: str = ""
-    query_unit: str
-    n_queries: int
-    n_gallery: int
-    texts_hash: str
-
-
-class StageData(msgspec.Struct, frozen=True, kw_only=True):
-    """The data set of a stage that does not train on the run's own; fields as in :class:`RunPlan`."""
-
-    dataset: str
-    split: str
-    options: dict[str, Any]
-    fingerprint: str
-    data_root: str
-    train_texts: str = ""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the result: not where files lie."""
-        values = msgspec.to_builtins(self)
-        del values["data_root"]
-        values["options"].pop("annotations", None)
-        return values
-
-
-class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A resolved run.
-
-    ``fingerprint`` names the content of a generated data set; ``versions`` maps each plugin that
-    takes part to its version. ``train_texts`` is the hash of the training clips and texts, known once
-    the data set has been opened. ``sources`` holds, by stage, the other data sets that are trained on.
-    ``init_from`` is the file that the whole model starts from. ``auxiliary_sha256`` is the content of
-    the files of further texts, by name, ``module_sha256`` that of the temporal module's, by option.
-    """
-
-    method: str
-    dataset: str
-    fingerprint: str
-    task: str
-    protocol: Protocol
-    seed: int
-    recipe: Recipe
-    versions: dict[str, str]
-    data_root: str
-    use_cache: bool = True
-    pretraining: RunPlan | None = None
-    weights_sha256: str = ""
-    init_from: str = ""
-    init_sha256: str = ""
-    train_texts: str = ""
-    auxiliary_sha256: dict[str, str] = {}
-    module_sha256: dict[str, str] = {}
-    sources: dict[str, StageData] = {}
-
-    @property
-    def own_stages(self) -> tuple[str, ...]:
-        """The stages that train on the run's own data set; none in a zero-shot run."""
-        return tuple(name for name in self.recipe.stages if name not in self.sources)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over what decides the result: not the seed, not where files lie."""
-        values = msgspec.to_builtins(self)
-        for place in ("seed", "data_root", "use_cache", "versions", "init_from"):
-            del values[place]
-        del values["recipe"]["note"], values["recipe"]["variant"]
-        if "weights" in values["recipe"]["model"]["backbone"]:
-            values["recipe"]["model"]["backbone"]["weights"] = self.weights_sha256
-        values["recipe"]["model"]["temporal"].update(values.pop("module_sha256"))
-        if self.recipe.budget is None:
-            del values["recipe"]["budget"]
-        if not values["recipe"]["evaluation"]["task"]:  # a task without options
-            del values["recipe"]["evaluation"]["task"]
-        del values["recipe"]["data"]["auxiliary"]  # places, too
-        values["recipe"]["data"]["options"].pop("annotations", None)  # a place; the texts are in the record
-        values["pretraining"] = self.pretraining.digest if self.pretraining else ""
-        values["sources"] = {stage: source.identity for stage, source in self.sources.items()}
-        for stage in self.sources:  # said by the above, without a place in it
-            del values["recipe"]["stages"][stage]["source"]
-        if len(self.recipe.stages) > 1:  # keys are sorted before they are hashed
-            values["order"] = list(self.recipe.stages)
-        for stage in values["recipe"]["stages"].values():
-            if not stage["temporal"]:  # decides nothing
-                del stage["temporal"]
-        return digest(values)
-
-    @property
-    def name(self) -> str:
-        """The run folder's name."""
-        return in_path(f"{self.method}-{self.dataset}-{self.digest[:12]}-s{self.seed}")
-
-    def to_json(self) -> bytes:
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+from harness.specs import BackboneSpec, DatasetSpec, MethodSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,20 +51,6 @@ class Request:
     beside: tuple[str, ...] = ()
 
 
-def load_plan(path: Path) -> RunPlan:
-    """A saved plan; one written by another version of the format is an error."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=RunPlan, strict=True)
-    except OSError as error:
-        raise HarnessError(
-            f"no plan at {path}: {error.strerror}", "give a run folder made by `harness run`"
-        ) from error
-    except msgspec.DecodeError as error:
-        raise HarnessError(
-            f"{path} is not a plan of this version: {error}", "run the method again"
-        ) from error
-
-
 def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
     """Resolve a request, and refuse what cannot work, before anything heavy is imported."""
     method, _ = registry.find("methods", request.method)
@@ -186,37 +68,6 @@ def build_plan(request: Request, registry: Registry) -> tuple[RunPlan, Layers]:
         recipe = msgspec.structs.replace(recipe, stages=elsewhere)
     recipe = recipes.with_task(recipe, request.task, layers, registry)
     return _plan(method.name, dataset, recipe, request, registry), layers
-
-
-def lay_recipes(method: MethodSpec, dataset: DatasetSpec | None, task: str = "") -> Layers:
-    """The packaged recipes of a method, and those that belong to a data set and to a task, from weak to
-    strong."""
-    layers = Layers()
-    recipes.read_layer(layers, method.recipe)
-    if dataset and dataset.recipe:
-        recipes.read_layer(layers, dataset.recipe)
-    if dataset and plain(dataset.name) in method.recipes:
-        recipes.read_layer(layers, method.recipes[plain(dataset.name)])
-    task = plain(task)
-    own = method.tasks.get(f"{plain(dataset.name)}/{task}" if dataset else "", method.tasks.get(task))
-    if own:
-        recipes.read_layer(layers, own)
-    return layers
-
-
-def own_recipe_digest(method: MethodSpec, dataset: DatasetSpec, task: str) -> str:
-    """What tells whether a method's own recipe for a data set and task is still the same: SHA-256 of the
-    packaged layers, whatever a run may change. It needs no data, unlike the digest of a plan."""
-    values = lay_recipes(method, dataset, task).values
-    decisive = {name: value for name, value in values.items() if name not in ("note", "variant")}
-    return digest({**decisive, "order": list(values.get("stages", ()))})  # keys are sorted for hashing
-
-
-def lay_variants(layers: Layers, given: Iterable[str], method: MethodSpec, dataset: str) -> None:
-    """Recipes in their order: files, or variants of the method by name, those of the data set first."""
-    for name in given:
-        known = method.variants.get(f"{plain(dataset)}/{name}", method.variants.get(name, name))
-        recipes.read_layer(layers, known, variants=method.variants)
 
 
 def lay_request(layers: Layers, request: Request, method: MethodSpec, dataset: str) -> None:
@@ -383,51 +234,6 @@ def pretraining_plan(backbone: BackboneSpec, registry: Registry, use_cache: bool
     layers.lay(own.values, own.origins)
     inner = Request(method=backbone.name, dataset=dataset.name, use_cache=use_cache)
     return _plan(backbone.name, dataset, recipes.resolve(layers, registry, dataset), inner, registry)
-
-
-def protocol_of(dataset: DatasetSpec, recipe: Recipe, task: str, registry: Registry) -> Protocol:
-    """The recipe's protocol, or the task's default on that data set; one for another task is an error."""
-    chosen = protocol_for(dataset, task, recipe.data.protocol, registry)
-    return Protocol(
-        name=chosen.name,
-        train=recipe.data.train_split or chosen.train,
-        test=chosen.test,
-        val=recipe.data.val_split or chosen.val,
-        query_unit=chosen.query_unit,
-        n_queries=chosen.n_queries,
-        n_gallery=chosen.n_gallery,
-        texts_hash=chosen.texts_hash,
-    )
-
-
-def protocol_for(dataset: DatasetSpec, task: str, wanted: str, registry: Registry) -> ProtocolSpec:
-    """The protocol of that name, or where ``wanted`` is empty the task's default on that data set; one for
-    another task is an error."""
-    task = registry.find("tasks", task)[0].protocols or plain(task)
-    chosen = find_protocol(dataset, wanted) if wanted else dataset.protocol_for(task)
-    if chosen is None:
-        able = [spec.name for spec, _ in registry.specs("datasets") if spec.protocol_for(task)]
-        raise HarnessError(
-            f"data set '{dataset.name}' has no protocol for the task '{task}'",
-            f"data sets that have: {', '.join(able) or 'none installed'}",
-        )
-    if task not in chosen.tasks:
-        known = [protocol.name for protocol in dataset.protocols if task in protocol.tasks]
-        raise HarnessError(
-            f"the protocol {dataset.name}/{chosen.name} is for {', '.join(chosen.tasks)}, not for {task}",
-            f"its protocols for {task}: {', '.join(known) or 'none'}",
-        )
-    return chosen
-
-
-def find_protocol(dataset: DatasetSpec, wanted: str) -> ProtocolSpec:
-    """The data set's protocol of that name; another name is an error."""
-    known: dict[str, ProtocolSpec] = {protocol.name: protocol for protocol in dataset.protocols}
-    if wanted not in known:
-        raise HarnessError(
-            f"data set '{dataset.name}' has no protocol '{wanted}'", f"known: {', '.join(known)}"
-        )
-    return known[wanted]
 
 
 def data_root_of(dataset: DatasetSpec, given: str | None) -> Path:

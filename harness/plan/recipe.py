@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from harness.errors import HarnessError
+from harness.kinds import singular
 from harness.names import plain
 from harness.plan import yaml_io
 from harness.plan.schema import Data, Evaluation, Recipe, Stage
-from harness.plugins import Registry, singular
+from harness.plugins import Registry
 from harness.specs import DatasetSpec
 
 #: Where components stand in a recipe, and of which kind they are.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.plan.opening import dataset_at
-from harness.plan.plan import RunPlan, data_root_of, load_plan
+from harness.plan.plan import data_root_of
+from harness.plan.run_plan import RunPlan, load_plan
 from harness.plugins import Registry
 from harness.report.pictures import Pictures
 from harness.results import retrieved

@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.plan.plan import own_recipe_digest
+from harness.plan.packaged import own_recipe_digest
 from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import file_digest, recipe_digest

@@ -16,7 +16,8 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.results.ranks import Counts, hits, ranks
-from harness.results.record import DIRECTIONS, ResultRecord, section
+from harness.results.record import DIRECTIONS, ResultRecord
+from harness.results.row_keys import section
 from harness.results.sides import Side, differing
 from harness.results.significance import SAMPLES, SEED, mcnemar, paired_bootstrap
 from harness.results.statistics import lone_difference, welch_difference

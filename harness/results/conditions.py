@@ -11,7 +11,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from harness.results.record import HardKey, ResultRecord, hard_key
+from harness.results.record import ResultRecord
+from harness.results.row_keys import HardKey, hard_key
 from harness.results.table import escape
 
 #: What is ranked: a text among clips, and back. Other units belong to tasks with figures of their own.

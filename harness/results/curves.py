@@ -16,9 +16,6 @@ import msgspec
 from harness.errors import HarnessError
 from harness.results.run_files import LOG
 
-#: What a line of the log has that can be drawn.
-VALUES = ("loss", "grad_norm", "lr")
-
 _WIDTH, _HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 20, 48
 # Told apart by readers who see red and green alike (Okabe and Ito), and by their dashes.

@@ -10,7 +10,8 @@ from harness.results import published
 from harness.results.conditions import RANKED, Stated, Table, conditions, headings, partition, tables
 from harness.results.measured_table import render_rows
 from harness.results.published_table import LEGEND, render_published
-from harness.results.record import ResultRecord, Section, section
+from harness.results.record import ResultRecord
+from harness.results.row_keys import Section, section
 from harness.results.table import SELECTIONS, escape, group_seeds
 
 _OF_RANKS = (

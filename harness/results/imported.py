@@ -26,6 +26,7 @@ from harness.plugins import Registry, load_factory
 from harness.results import ranks
 from harness.results.digest import digest, sha256_file
 from harness.results.footnotes import IMPORTED_FILE, IMPORTED_SHA256
+from harness.results.legacy_ranks import legacy_expand
 from harness.results.protocol import as_used
 from harness.results.record import Metrics, Protocol, Queries, ResultRecord, Selection, TiePolicy
 from harness.results.record_file import load, record_path, write
@@ -258,7 +259,7 @@ def legacy_figures(
     scores: Scores, layout: Layout, postprocess: dict[str, Any], registry: Registry
 ) -> dict[str, dict[str, float]]:
     """By direction, what the widely copied code would print of one text for each clip: see
-    :func:`harness.results.ranks.legacy_expand`. For comparison with old logs; never recorded."""
+    :func:`harness.results.legacy_ranks.legacy_expand`. For comparison with old logs; never recorded."""
     check_scores(scores, layout)
     if sorted(layout.gold) != list(range(scores.values.shape[1])):
         raise HarnessError(
@@ -267,8 +268,8 @@ def legacy_figures(
         )
     forth, back = processed(scores, postprocess, registry)
     return {
-        "t2v": ranks.legacy_expand(forth, layout.gold),
-        "v2t": ranks.legacy_expand(back.T, np.argsort(layout.gold)),
+        "t2v": legacy_expand(forth, layout.gold),
+        "v2t": legacy_expand(back.T, np.argsort(layout.gold)),
     }
 
 

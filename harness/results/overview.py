@@ -16,7 +16,8 @@ from harness.results.conditions import Table, headings, partition, tables
 from harness.results.dataset_page import UNCERTAINTY, run_command, section_title, sections
 from harness.results.footnotes import marked, numbered, overview_notes, overview_source
 from harness.results.published_table import main_figure, shown_figure
-from harness.results.record import ResultRecord, Section
+from harness.results.record import ResultRecord
+from harness.results.row_keys import Section
 from harness.results.table import NOTHING, Row, escape, figure_names, group_seeds, main_cell, markdown_table
 
 NOT_MEASURED = "not measured"

@@ -159,7 +159,7 @@ def delta_notes(row: Row, published: Iterable[ResultRecord]) -> DeltaNotes:
     published = list(published)
     found = [pair for pair in pairs(row, published) if pair.deltas]
     if found:
-        return DeltaNotes(_cell(row, found[0]), tuple(_footnote(pair) for pair in found))
+        return DeltaNotes(_cell(found[0]), tuple(_footnote(pair) for pair in found))
     near = closest(row, published)
     if near is None:
         return DeltaNotes(NOTHING, ())
@@ -249,7 +249,7 @@ def _recalled(published: ResultRecord, direction: str, name: str) -> bool:
     return published.confidence == "recalled" or f"{direction}.{name}" in published.recalled_fields
 
 
-def _cell(row: Row, pair: Pair) -> str:
+def _cell(pair: Pair) -> str:
     first = pair.deltas[0]
     spread = f" ± {first.measured.spread:.1f}" if first.measured.n > 1 else ""
     main = first.direction == "figures" or (first.direction, first.name) == ("t2v", "R@1")

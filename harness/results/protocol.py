@@ -10,7 +10,7 @@ from harness.results.record import Protocol
 from harness.specs import ProtocolSpec
 
 if TYPE_CHECKING:
-    from harness.plan.plan import Protocol as PlannedProtocol
+    from harness.plan.run_plan import Protocol as PlannedProtocol
 
 
 def as_used(

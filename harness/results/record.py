@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -102,10 +102,6 @@ class QueryCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def better_list(self) -> list[int]:
         """``better`` of each query."""
         return list(map(int, self.better.split()))
-
-    def tied_list(self) -> list[int]:
-        """``tied`` of each query, the ground truth included."""
-        return [self.tied.get(index, 1) for index in range(len(self))]
 
     def __len__(self) -> int:
         return self.better.count(" ") + 1
@@ -243,7 +239,7 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     the figures that are not from there, such as ``t2v.MdR``. ``trained_digest`` is that of the plan which
     the model was trained by, where it is another one; ``own_recipe_digest`` that of the method's own recipe
     for the data set and task as it was then, whatever the run changed
-    (:func:`harness.plan.plan.own_recipe_digest`). ``evidence`` holds columns of numbers,
+    (:func:`harness.plan.packaged.own_recipe_digest`). ``evidence`` holds columns of numbers,
     separated by single spaces, from which the figures of a task without ranks follow. ``probes`` are
     scores of the same model with the test clips' frames shuffled, reversed, or the middle one alone.
     """
@@ -363,49 +359,3 @@ class ResultRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             lacking = [name for name in FIGURES if name not in getattr(self.metrics, direction)]
             if lacking:
                 raise ValueError(f"metrics.{direction} lacks {', '.join(lacking)}")
-
-
-class HardKey(NamedTuple):
-    """What two rows must share to stand in one table."""
-
-    dataset: str
-    task: str
-    protocol: str
-    ids_texts_hash: str
-    n_queries: int
-    n_gallery: int
-    query_unit: str
-    v2t: str
-    postprocess: str
-    ties: str
-    missing: MissingPolicy
-
-
-class Section(NamedTuple):
-    """What two rows must share to be ranked against each other inside a table."""
-
-    train_split: str
-    selection: str
-
-
-def hard_key(record: ResultRecord) -> HardKey:
-    """The table a record belongs to."""
-    protocol = record.protocol
-    return HardKey(
-        dataset=record.dataset,
-        task=record.task,
-        protocol=protocol.name,
-        ids_texts_hash=protocol.ids_texts_hash,
-        n_queries=protocol.n_queries,
-        n_gallery=protocol.n_gallery,
-        query_unit=protocol.query_unit,
-        v2t=protocol.v2t,
-        postprocess=record.postprocess,
-        ties=record.ties,
-        missing=record.missing.policy,
-    )
-
-
-def section(record: ResultRecord) -> Section:
-    """The part of its table a record belongs to."""
-    return Section(record.train_split, record.selection)

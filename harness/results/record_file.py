@@ -13,7 +13,8 @@ from harness.errors import HarnessError
 from harness.names import in_path
 from harness.results.atomic import write_atomically
 from harness.results.digest import readable_json
-from harness.results.record import ResultRecord, hard_key, section
+from harness.results.record import ResultRecord
+from harness.results.row_keys import hard_key, section
 
 
 def record_path(leaderboards: str | os.PathLike[str], record: ResultRecord) -> Path:

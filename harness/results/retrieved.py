@@ -14,8 +14,8 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.results.digest import texts_hash
-from harness.results.ranks import BLOCK_ELEMENTS
 from harness.results.record import ResultRecord
+from harness.results.score_matrix import BLOCK_ELEMENTS
 
 #: Its name in the folder of a run.
 RETRIEVED = "retrieved.json"

@@ -14,8 +14,9 @@ from functools import cached_property
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.results.record import HardKey, ResultRecord, hard_key, section
+from harness.results.record import ResultRecord
 from harness.results.record_file import load
+from harness.results.row_keys import HardKey, hard_key, section
 from harness.results.run_files import RECORD
 from harness.results.stored import read_records
 from harness.results.table import Row

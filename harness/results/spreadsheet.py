@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from harness.results.conditions import tables
 from harness.results.dataset_page import sections
 from harness.results.digest import sha256_text
-from harness.results.record import DIRECTIONS, HardKey, ResultRecord, hard_key
+from harness.results.record import DIRECTIONS, ResultRecord
 from harness.results.record_file import dumps, record_path
+from harness.results.row_keys import HardKey, hard_key
 
 #: The columns of every such file; the figures that its rows have follow.
 COLUMNS = (

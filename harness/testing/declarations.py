@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 
+from harness.kinds import KINDS, singular
 from harness.plugin_environment import EXTRA
-from harness.plugins import KINDS, load_factory, singular
+from harness.plugins import load_factory
 from harness.testing.kit import Fault, Subject, components
 
 PREPARED = "the plugin loads"

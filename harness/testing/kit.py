@@ -18,7 +18,8 @@ from typing import Any, Literal
 import msgspec
 
 from harness.errors import HarnessError
-from harness.plugins import KINDS, Plugin, Registry, singular
+from harness.kinds import KINDS, singular
+from harness.plugins import Plugin, Registry
 
 #: The kind of a subject that is a plugin as a whole.
 WHOLE = "plugins"

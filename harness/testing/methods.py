@@ -13,7 +13,8 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.plan.ablation import cells_of, lay_cell
-from harness.plan.plan import Request, build_plan, lay_recipes, lay_variants
+from harness.plan.packaged import lay_recipes, lay_variants
+from harness.plan.plan import Request, build_plan
 from harness.plan.recipe import Layers, resolve, with_task
 from harness.plan.schema import Recipe
 from harness.plugins import Registry

@@ -56,16 +56,7 @@ def build_timm(options: TimmOptions, load: bool = True) -> Backbone:
         fit="squash" if published_as.crop_mode == "squash" else "crop",
     )
     preprocess = Preprocess(size=_image_size(clip, name), **settings)
-    tokenizer = clip_bpe(options.context)
-    return _assemble(
-        clip,
-        name,
-        options.weights if load else "",
-        _source(options.weights),
-        options.dim,
-        preprocess,
-        tokenizer,
-    )
+    return _of_sizes(clip, name, options, load, preprocess)
 
 
 #: How `tiny` differs from open_clip's initial weights.
@@ -117,16 +108,15 @@ def _tiny(options: TinyOptions, name: str, load: bool) -> Backbone:
         mean=open_clip.OPENAI_DATASET_MEAN,
         std=open_clip.OPENAI_DATASET_STD,
     )
-    tokenizer = clip_bpe(options.context)
-    return _assemble(
-        clip,
-        name,
-        options.weights if load else "",
-        _source(options.weights),
-        options.dim,
-        preprocess,
-        tokenizer,
-    )
+    return _of_sizes(clip, name, options, load, preprocess)
+
+
+def _of_sizes(
+    clip: nn.Module, name: str, options: TimmOptions | TinyOptions, load: bool, preprocess: Preprocess
+) -> Backbone:
+    """A CLIP whose sizes are options, with the weights of a file, if any."""
+    file, pretraining = options.weights if load else "", _source(options.weights)
+    return _assemble(clip, name, file, pretraining, options.dim, preprocess, clip_bpe(options.context))
 
 
 def _assemble(

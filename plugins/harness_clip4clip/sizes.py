@@ -6,9 +6,6 @@ from dataclasses import asdict, dataclass
 
 from harness_clip4clip.options import SeqTransformerOptions
 
-# What the reference divides a tower's width by to get its number of heads.
-_HEAD_WIDTH = 64
-
 # Patch, image, vision width and layers, text width and layers, dim: the ViTs that OpenAI published
 # (https://github.com/openai/CLIP), by the backbone that computes the same.
 _PUBLISHED = {
@@ -40,14 +37,6 @@ class Description:
     vocabulary: int
     dim: int
     layers: int
-
-    @property
-    def vision_heads(self) -> int:
-        return self.vision_width // _HEAD_WIDTH
-
-    @property
-    def text_heads(self) -> int:
-        return self.text_width // _HEAD_WIDTH
 
     @property
     def published_clip(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness import Options
-from harness.results import ranks
+from harness.results import softmax
 from harness_standard.plugin import DualSoftmaxOptions
 
 
@@ -29,9 +29,9 @@ def dual_softmax(options: DualSoftmaxOptions):
     at_once = None if options.scope == "test_set" else options.scope
 
     def process(scores: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        over_texts = ranks.dual_softmax(scores, options.temperature, "texts", missing, at_once)
+        over_texts = softmax.dual_softmax(scores, options.temperature, "texts", missing, at_once)
         if options.axis == "texts":
             return over_texts, over_texts
-        return over_texts, ranks.dual_softmax(scores, options.temperature, "videos", missing, at_once)
+        return over_texts, softmax.dual_softmax(scores, options.temperature, "videos", missing, at_once)
 
     return process

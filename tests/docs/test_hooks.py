@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness import hookspecs
-from harness.plugins import KINDS, registry
+from harness.kinds import KINDS
+from harness.plugins import registry
 from harness.specs import ComponentSpec, ProtocolSpec
 from tests.docs.blocks import plugins_of, write_files
 from tests.docs.pages import DOCS

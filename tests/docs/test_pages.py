@@ -9,10 +9,11 @@ import jsonschema
 import msgspec
 import pytest
 
+from harness.kinds import KINDS
 from harness.plan import yaml_io
 from harness.plan.json_schema import meanings, recipe_schema
 from harness.plan.schema import Recipe
-from harness.plugins import KINDS, registry
+from harness.plugins import registry
 from tests.docs.pages import DOCS, HOW, SECTIONS, commands_page, recipes_page
 
 PACKAGED = sorted((DOCS.parent / "plugins").glob("*/recipes/**/*.yaml"))

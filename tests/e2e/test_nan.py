@@ -9,7 +9,7 @@ from harness import HarnessError
 from harness.engine.checkpoint import save_model
 from harness.engine.inputs import samples
 from harness.engine.loading import make_batches, open_dataset
-from harness.engine.run import open_prepared
+from harness.engine.run_data import open_prepared
 from harness.engine.train import Trainer
 from harness.engine.worker import Job, work
 from harness.engine.workers import Workers

@@ -19,7 +19,8 @@ from harness.engine.finished import find_finished
 from harness.engine.loading import make_batches, open_dataset
 from harness.engine.search import search, videos_under
 from harness.models.assembly import build_model
-from harness.plan.plan import Request, build_plan, load_plan
+from harness.plan.plan import Request, build_plan
+from harness.plan.run_plan import load_plan
 from harness.plugins import registry
 from tests.support import pairs
 from tests.support.clips import write_clip

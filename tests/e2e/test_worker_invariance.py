@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from harness.engine.run import open_prepared
-from harness.plan.plan import Request, RunPlan, build_plan
+from harness.engine.run_data import open_prepared
+from harness.plan.plan import Request, build_plan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import registry
 from harness.testing.crew import Crew
 from tests.support import pairs, parts

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from harness.models import Batch, Features, LossInputs
 from harness.results import ranks
+from harness.results.legacy_ranks import legacy_expand
 from harness_standard.info_nce import InfoNCE
 from harness_standard.plugin import InfoNCEOptions
 
@@ -76,15 +77,15 @@ def test_figures(expected: dict[str, Any] | None, scores: np.ndarray) -> None:
     if "sentences_per_video" not in expected:
         assert set(expected) == {"t2v", "v2t"}
         gold = np.arange(len(scores))
-        _check(ranks.legacy_expand(scores, gold), expected["t2v"])
-        _check(ranks.legacy_expand(scores.T, gold), expected["v2t"])
+        _check(legacy_expand(scores, gold), expected["t2v"])
+        _check(legacy_expand(scores.T, gold), expected["v2t"])
         return
     sizes = expected["sentences_per_video"]
     assert list(accumulate(sizes)) == expected["cut_off_points"]
     gold = np.repeat(np.arange(len(sizes)), sizes)
     # Video to text: the best caption of each video stands for it.
     best = np.array([scores[gold == video].max(axis=0) for video in range(len(sizes))])
-    _check(ranks.legacy_expand(best.T, np.arange(len(sizes))), expected["v2t"])
+    _check(legacy_expand(best.T, np.arange(len(sizes))), expected["v2t"])
     _check_sentences(scores, gold, expected["t2v"])
 
 

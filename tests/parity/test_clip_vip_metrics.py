@@ -17,7 +17,8 @@ from golden import area, read_json
 from safetensors.numpy import load_file
 
 from harness.plugins import registry
-from harness.results import ranks
+from harness.results import ranks, softmax
+from harness.results.legacy_ranks import legacy_expand
 from harness_standard.plugin import DualSoftmaxOptions
 from harness_standard.postprocess import dual_softmax
 
@@ -89,8 +90,8 @@ def test_figures(path: Path | None, row: dict[str, Any]) -> None:
     scores = _scores(path, row["matrix"])
     gold = np.arange(len(scores))
     assert list(scores.shape) == row["shape"]
-    _assert_same(ranks.legacy_expand(scores, gold), row["t2v"])
-    _assert_same(ranks.legacy_expand(scores.T, gold), row["v2t"])
+    _assert_same(legacy_expand(scores, gold), row["t2v"])
+    _assert_same(legacy_expand(scores.T, gold), row["v2t"])
     for counts, expected in (
         (ranks.text_to_video(scores, gold), row["t2v"]),
         (ranks.video_to_text(scores, gold)[0], row["v2t"]),
@@ -107,7 +108,7 @@ def test_several_texts_of_a_clip(path: Path | None, multi: dict[str, Any]) -> No
     scores, gold = _scores(path, multi["matrix"]), np.array(multi["labels"])
     counts = ranks.text_to_video(scores, gold)
     assert (counts.tied == 1).all()
-    _assert_same(ranks.legacy_expand(scores, gold), multi["t2v"])
+    _assert_same(legacy_expand(scores, gold), multi["t2v"])
     _assert_same(ranks.metrics(counts), multi["t2v"])
 
 
@@ -152,5 +153,5 @@ def test_softmax_of_another_temperature(path: Path | None, stated: dict[str, Any
     scores = _scores(path, stated["matrix"])
     for axis, dim in (("texts", 0), ("videos", 1)):
         expected = scores * _tensors(path)[f"out.np_softmax.axis{dim}"]
-        processed = ranks.dual_softmax(scores, stated["theta"], axis)
+        processed = softmax.dual_softmax(scores, stated["theta"], axis)
         np.testing.assert_allclose(processed, expected, atol=1e-6, rtol=0)

@@ -24,7 +24,7 @@ from harness.engine.worker import Job, work
 from harness.engine.workers import Workers
 from harness.models import beam_search, said
 from harness.models.assembly import VideoTextModel, build_model, sources_of
-from harness.plan.plan import RunPlan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import registry
 from harness.results.retrieved import RETRIEVED
 from tests.support import pairs

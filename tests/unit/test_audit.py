@@ -16,7 +16,7 @@ import pytest
 from sample_records import protocol, sample
 
 from harness import DatasetSpec, MethodSpec, ProtocolSpec, TaskSpec, hookimpl
-from harness.plan.plan import own_recipe_digest
+from harness.plan.packaged import own_recipe_digest
 from harness.plugins import Plugin, Registry, registry
 from harness.results import leaderboard, ranks, record, record_file
 from harness.results.audit import Audit, audit

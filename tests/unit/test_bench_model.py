@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness import HarnessError
+from harness.bench import attention
 from harness.bench import model as bench
 from harness.models import full_attention
 from harness.plugins import registry
@@ -30,8 +31,8 @@ def test_the_mask_is_read_off_the_attention():
     """Who sees whom is found without being told, over more tokens than one probe holds."""
     frame = torch.cat([torch.full((4,), -1), torch.arange(3).repeat_interleave(30)])
     allowed = (frame[:, None] == -1) | (frame[None] == -1) | (frame[:, None] == frame[None])
-    assert torch.equal(bench.sees(proxy_attention(4, 3), 94, torch.device("cpu")), allowed)
-    assert bench.sees(full_attention, 94, torch.device("cpu")).all()
+    assert torch.equal(attention.sees(proxy_attention(4, 3), 94, torch.device("cpu")), allowed)
+    assert attention.sees(full_attention, 94, torch.device("cpu")).all()
 
 
 def test_every_way_is_measured_and_gives_the_same(no_children):
@@ -42,14 +43,19 @@ def test_every_way_is_measured_and_gives_the_same(no_children):
     assert [(case.what, case.frames, case.tokens) for case in result.cases] == sizes
     for case in result.cases:
         own, full, *masked = case.ways
-        assert [way.name for way in case.ways] == ["video_proxies", bench.FULL, bench.DENSE, bench.NAIVE]
+        assert [way.name for way in case.ways] == [
+            "video_proxies",
+            attention.FULL,
+            attention.DENSE,
+            attention.NAIVE,
+        ]
         assert all(0 < way.forward_s < way.total_s for way in case.ways) and not case.left_out
         assert own.difference is full.difference is None
         assert all(way.difference < 1e-4 for way in masked)
-        assert case.over(bench.FULL) == (full.total_s / own.total_s, full.peak_mb / own.peak_mb)
+        assert case.over(attention.FULL) == (full.total_s / own.total_s, full.peak_mb / own.peak_mb)
     assert len(no_children) == 16
     said = json.loads(bench.to_json(result))
-    assert said["cases"][3]["ways"][1]["time_ratio"] == result.cases[3].over(bench.FULL)[0]
+    assert said["cases"][3]["ways"][1]["time_ratio"] == result.cases[3].over(attention.FULL)[0]
     assert bench.summary(result).count("| naive softmax |") == 4
 
 
@@ -57,8 +63,8 @@ def test_what_does_not_fit_is_left_out_and_said(no_children, monkeypatch):
     """A way that needs more than is free is no row but a line with the reason; the others are measured."""
     monkeypatch.setattr(bench, "_free_mb", lambda: 0.02)
     result = measure(frames=(3,))
-    assert [tuple(case.left_out) for case in result.cases] == [(bench.NAIVE,)] * 2
-    assert all(len(case.ways) == 3 and case.over(bench.NAIVE) is None for case in result.cases)
+    assert [tuple(case.left_out) for case in result.cases] == [(attention.NAIVE,)] * 2
+    assert all(len(case.ways) == 3 and case.over(attention.NAIVE) is None for case in result.cases)
     assert "left out: naive softmax, block, tiny, 3 frames: it needs about" in bench.summary(result)
 
 
@@ -73,7 +79,7 @@ def test_written_out_scores_take_more_memory():
     """A process of its own shows it: three times the scores of three heads over 964 tokens at once."""
     own, naive = (
         bench.peak_megabytes("attention", "tiny", 60, "video_proxies", name)
-        for name in ("video_proxies", bench.NAIVE)
+        for name in ("video_proxies", attention.NAIVE)
     )
     if own is None:
         pytest.skip("the system does not say what a process holds")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.plan.plan import lay_recipes
+from harness.plan.packaged import lay_recipes
 from harness.plan.recipe import Layers, read_layer, resolve
 from harness.plan.schema import Recipe
 from harness.plugins import registry

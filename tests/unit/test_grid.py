@@ -14,12 +14,13 @@ from sample_records import sample
 from harness.engine import grid
 from harness.engine.execute_grid import Children, Ending, needs_of
 from harness.engine.grid_cell import CellJob, run_cell
-from harness.engine.run import PLAN, RECORD, Places
+from harness.engine.run import Places
 from harness.errors import HarnessError
 from harness.plan.grid import Axis, Cell, axis_of, cells_of, names_of
 from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
 from harness.results.record_file import dumps
+from harness.results.run_files import PLAN, RECORD
 
 REQUEST = Request(method="clip_vip", dataset="shapes", backbone="tiny")
 
@@ -265,7 +266,7 @@ def test_only_who_asks_for_probes_gets_them(tmp_path, monkeypatch, probes, done)
     """A cell that died behind its record is run again, so that the leaderboards have it; probed where asked."""
     (entry, *_), where = a_grid(tmp_path)
     called = []
-    monkeypatch.setattr("harness.engine.grid_cell.engine.record_in", lambda *_: object())
+    monkeypatch.setattr("harness.engine.grid_cell.record_in", lambda *_: object())
     monkeypatch.setattr("harness.engine.grid_cell.engine.run", lambda *_, **__: called.append("run"))
     monkeypatch.setattr("harness.engine.grid_cell.probe_run", lambda *_, **__: called.append("probed"))
     job = msgspec.json.decode(a_job(entry, where, workers=0), type=CellJob)

@@ -15,8 +15,9 @@ import pytest
 from harness import HarnessError, ProtocolSpec
 from harness.data import Caption, Clip, Dataset
 from harness.plugins import registry
-from harness.results import imported, ranks
+from harness.results import imported, ranks, softmax
 from harness.results.digest import sha256_file, texts_hash
+from harness.results.legacy_ranks import legacy_expand
 from harness.results.record import ResultRecord
 from harness.results.record_file import load
 from harness.results.resampling import resampled
@@ -100,7 +101,7 @@ def test_ties_and_post_processing_have_tables_of_their_own(cli, saved, taken, wo
     assert len({str(ranks.metrics(counts, ties=t)) for t in ("average", "optimistic", "pessimistic")}) == 3
     ten = "evaluation.postprocess.temperature=10"
     processed = taken(file, *ASKED, "--post", "dsl", "--set", ten)
-    over_texts = ranks.dual_softmax(scores, 10.0, "texts")
+    over_texts = softmax.dual_softmax(scores, 10.0, "texts")
     assert processed.queries.t2v == ranks.text_to_video(over_texts, np.arange(SIDE)).pack()
     assert "temperature=10" in processed.postprocess
     page = (workplace / "leaderboards" / "folder.md").read_text()
@@ -113,7 +114,7 @@ def test_the_legacy_mode_warns_and_records_nothing(cli, saved, workplace):
     scores = matrix(levels=4)
     done = cli("import-scores", saved(scores), *ASKED, "--ties", "legacy", "--json")
     assert done.exit_code == 0
-    expected = [ranks.legacy_expand(table, np.arange(SIDE)) for table in (scores, scores.T)]
+    expected = [legacy_expand(table, np.arange(SIDE)) for table in (scores, scores.T)]
     assert list(json.loads(done.stdout).values()) == expected
     assert "warning" in done.stderr and f"{expected[1]['n']} in v2t, of {SIDE} queries" in done.stderr
     assert not (workplace / "leaderboards").exists()

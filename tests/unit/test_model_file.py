@@ -17,7 +17,8 @@ from harness.engine.loading import finished_model, initial_model
 from harness.engine.model_file import read_model
 from harness.models import CheckpointFormat
 from harness.models.assembly import VideoTextModel, build_model
-from harness.plan.plan import Request, RunPlan, build_plan
+from harness.plan.plan import Request, build_plan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import Plugin, Registry, discover, registry
 
 CPU = torch.device("cpu")

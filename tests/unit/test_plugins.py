@@ -16,8 +16,9 @@ import pytest
 
 import harness
 from harness import HarnessError, hookspecs
+from harness.kinds import KINDS
 from harness.listing import plugin_listing
-from harness.plugins import GROUP, KINDS, Registry, discover, load_factory
+from harness.plugins import GROUP, Registry, discover, load_factory
 
 CORE = Path(harness.__file__).parent
 PLUGINS = CORE.parent / "plugins"

@@ -9,7 +9,7 @@ from harness import HarnessError
 from harness.models.assembly import make
 from harness.plan.recipe import describe_component
 from harness.plugins import registry
-from harness.results import ranks
+from harness.results import softmax
 
 SCORES = np.random.default_rng(0).random((9, 9))
 NOTHING_MISSING = np.zeros(9, dtype=bool)
@@ -28,7 +28,9 @@ def test_a_scope_of_all_queries_is_the_test_set(axis):
 
 def test_the_scope_is_in_each_direction_s_own_queries():
     """Blocks are of texts for text-to-video and of clips for video-to-text, or of texts for both."""
-    by_texts, by_clips = (ranks.dual_softmax(SCORES, 100.0, axis, at_once=4) for axis in ("texts", "videos"))
+    by_texts, by_clips = (
+        softmax.dual_softmax(SCORES, 100.0, axis, at_once=4) for axis in ("texts", "videos")
+    )
     for options, expected in (({}, (by_texts, by_clips)), ({"axis": "texts"}, (by_texts, by_texts))):
         for mine, wanted in zip(processed(scope=4, **options), expected, strict=True):
             assert np.array_equal(mine, wanted)

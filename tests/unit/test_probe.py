@@ -23,7 +23,8 @@ from harness.engine.probing import probe, refuse_order
 from harness.engine.task import Evaluation, Task, TaskResult
 from harness.engine.workers import Workers
 from harness.errors import HarnessError
-from harness.plan.plan import Request, RunPlan, build_plan
+from harness.plan.plan import Request, build_plan
+from harness.plan.run_plan import RunPlan
 from harness.plugins import registry
 from harness.results import leaderboard, record_file
 from harness.results.audit import audit

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness.errors import HarnessError
-from harness.results import ranks
+from harness.results import ranks, score_matrix, softmax
+from harness.results.legacy_ranks import legacy_expand
 from harness.results.statistics import over_seeds, recall_interval, wilson
 
 PROTOCOLS = ("caption_rank", "group_rank")
@@ -82,7 +83,7 @@ def test_blocks_do_not_matter(shape: tuple[int, int], elements: int, monkeypatch
     """Any block size gives what a direct count per query gives."""
     texts, videos = shape
     scores, gold = _scores(texts, videos), _gold(texts, videos)
-    monkeypatch.setattr(ranks, "BLOCK_ELEMENTS", elements)
+    monkeypatch.setattr(score_matrix, "BLOCK_ELEMENTS", elements)
     counts = ranks.text_to_video(scores, gold)
     for i in range(texts):
         own = scores[i, gold[i]]
@@ -113,7 +114,7 @@ def test_number_type_does_not_matter(dtype: type) -> None:
 
 def test_nan_names_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """NaN is an error that counts them over all blocks and names the first text and video."""
-    monkeypatch.setattr(ranks, "BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(score_matrix, "BLOCK_ELEMENTS", 8)
     scores = _scores(9, 9)
     scores[5, 2] = scores[7, 1] = scores[8, 8] = np.nan
     for compute in (ranks.text_to_video, ranks.video_to_text):
@@ -172,7 +173,7 @@ def test_dual_softmax_is_stable() -> None:
     """Large scores and temperatures neither overflow nor lose the column sums."""
     scores = np.random.default_rng(0).random((20, 15)) * 1e3
     for axis, dim in (("texts", 0), ("videos", 1)):
-        result = ranks.dual_softmax(scores, 1e3, axis)
+        result = softmax.dual_softmax(scores, 1e3, axis)
         assert np.isfinite(result).all()
         assert np.allclose((result / scores).sum(axis=dim), 1.0)
 
@@ -184,8 +185,8 @@ def test_dual_softmax_ignores_missing_clips() -> None:
     filled = scores.copy()
     filled[:, 2] = np.nan
     for axis in ("texts", "videos"):
-        result = ranks.dual_softmax(filled, 10.0, axis, _only(2, 5))
-        assert np.array_equal(result[:, kept], ranks.dual_softmax(scores[:, kept], 10.0, axis))
+        result = softmax.dual_softmax(filled, 10.0, axis, _only(2, 5))
+        assert np.array_equal(result[:, kept], softmax.dual_softmax(scores[:, kept], 10.0, axis))
         assert np.isneginf(result[:, 2]).all()
 
 
@@ -194,8 +195,8 @@ def test_dual_softmax_in_one_block_is_that_of_all(axis) -> None:
     """As many queries at once as there are, or more, is the whole set."""
     scores = np.random.default_rng(0).random((7, 7))
     for at_once in (7, 100):
-        result = ranks.dual_softmax(scores, 10.0, axis, at_once=at_once)
-        assert np.array_equal(result, ranks.dual_softmax(scores, 10.0, axis))
+        result = softmax.dual_softmax(scores, 10.0, axis, at_once=at_once)
+        assert np.array_equal(result, softmax.dual_softmax(scores, 10.0, axis))
 
 
 @pytest.mark.parametrize("axis", ["texts", "videos"])
@@ -203,24 +204,24 @@ def test_blocks_of_dual_softmax_know_nothing_of_each_other(axis) -> None:
     """Each block is what its own queries alone give, also the smaller last one, whatever the others score."""
     scores = np.random.default_rng(0).random((7, 7))
     turned = scores if axis == "texts" else scores.T
-    result = ranks.dual_softmax(scores, 10.0, axis, at_once=3)
+    result = softmax.dual_softmax(scores, 10.0, axis, at_once=3)
     result = result if axis == "texts" else result.T
     for block in (slice(0, 3), slice(3, 6), slice(6, 7)):
         own = turned[block] if axis == "texts" else turned[block].T
-        alone = ranks.dual_softmax(own, 10.0, axis)
+        alone = softmax.dual_softmax(own, 10.0, axis)
         assert np.array_equal(result[block], alone if axis == "texts" else alone.T)
-    assert not np.allclose(ranks.dual_softmax(scores, 10.0, axis), result if axis == "texts" else result.T)
+    assert not np.allclose(softmax.dual_softmax(scores, 10.0, axis), result if axis == "texts" else result.T)
 
 
 def test_missing_clips_keep_their_place_in_the_blocks() -> None:
     """A lost clip moves no other into another block, and a block of nothing else is no error."""
     scores = np.random.default_rng(0).random((6, 6))
     missing = np.array([False, False, False, True, True, False])
-    result = ranks.dual_softmax(scores, 10.0, "videos", missing, at_once=3)
-    assert np.array_equal(result[:, :3], ranks.dual_softmax(scores, 10.0, "videos", at_once=3)[:, :3])
+    result = softmax.dual_softmax(scores, 10.0, "videos", missing, at_once=3)
+    assert np.array_equal(result[:, :3], softmax.dual_softmax(scores, 10.0, "videos", at_once=3)[:, :3])
     assert np.array_equal(result[:, 5], scores[:, 5]) and np.isneginf(result[:, 3:5]).all()
     missing[5] = True
-    assert np.isneginf(ranks.dual_softmax(scores, 10.0, "videos", missing, at_once=3)[:, 3:]).all()
+    assert np.isneginf(softmax.dual_softmax(scores, 10.0, "videos", missing, at_once=3)[:, 3:]).all()
 
 
 def test_dual_softmax_refuses_infinity() -> None:
@@ -228,13 +229,13 @@ def test_dual_softmax_refuses_infinity() -> None:
     scores = np.ones((4, 4))
     scores[2, 1] = np.inf
     with pytest.raises(HarnessError, match="text 2, video 1"):
-        ranks.dual_softmax(scores, 1.0, "texts")
+        softmax.dual_softmax(scores, 1.0, "texts")
 
 
 def test_legacy_without_a_sample_is_an_error() -> None:
     """When every query vanishes the legacy mode says so instead of dividing by zero."""
     with pytest.raises(HarnessError, match="no sample left"):
-        ranks.legacy_expand(np.full((3, 3), np.inf), np.arange(3))
+        legacy_expand(np.full((3, 3), np.inf), np.arange(3))
 
 
 def test_unknown_choices_are_refused() -> None:
@@ -247,7 +248,7 @@ def test_unknown_choices_are_refused() -> None:
     with pytest.raises(HarnessError, match="'best'"):
         ranks.text_to_video(eye, gold, nan="best")
     with pytest.raises(HarnessError, match="'rows'"):
-        ranks.dual_softmax(eye, 1.0, "rows")
+        softmax.dual_softmax(eye, 1.0, "rows")
 
 
 def test_wilson_matches_known_values() -> None:

@@ -19,8 +19,9 @@ from harness import (
     hookimpl,
 )
 from harness.listing import recipe_lines
-from harness.plan.plan import Request, RunPlan, build_plan, load_plan
+from harness.plan.plan import Request, build_plan
 from harness.plan.recipe import Layers, read_layer, resolve
+from harness.plan.run_plan import RunPlan, load_plan
 from harness.plugins import GROUP, Plugin, Registry, discover
 
 TINY = "model:\n  backbone: {name: tiny}\n  temporal: {name: mean_pool}\n"

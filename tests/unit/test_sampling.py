@@ -13,7 +13,6 @@ from harness.data.sampling import (
     in_order,
     jitter,
     kept,
-    real_mask,
     reference_fps,
     strided,
     uniform,
@@ -40,12 +39,6 @@ def test_short_clips_repeat_or_give_fewer():
     assert uniform(3, 8, short="fewer").tolist() == [0, 1, 2]
     assert candidates(3, 8).tolist() == [0, 1, 2]
     assert candidates(100, 4).tolist() == [0, 33, 66, 99]
-
-
-def test_mask_marks_repeats_as_real():
-    """Repeated indices are real frames; only what a batch pads beyond them is not."""
-    assert real_mask(len(uniform(3, 8)), 8).all()
-    assert real_mask(3, 5).tolist() == [True, True, True, False, False]
 
 
 def test_fps_goes_by_time_not_by_number():

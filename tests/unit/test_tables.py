@@ -13,7 +13,6 @@ from sample_records import SIZE, protocol, sample
 
 from harness.results import leaderboard, ranks, record
 from harness.results.record import (
-    HardKey,
     Metrics,
     Missing,
     MissingClip,
@@ -25,6 +24,7 @@ from harness.results.record import (
 )
 from harness.results.record_file import record_path
 from harness.results.resampling import resampled
+from harness.results.row_keys import HardKey, hard_key
 
 
 def _page(*records: ResultRecord) -> str:
@@ -105,7 +105,7 @@ def test_each_part_of_the_hard_key_moves_the_row_and_is_named(part: str) -> None
     changes, said = PARTS[part]
     plain = [sample("method_a"), sample("method_c")]  # most methods, so theirs is the default table
     moved = sample("method_b", **changes)
-    keys = [record.hard_key(one)._asdict() for one in (plain[0], moved)]
+    keys = [hard_key(one)._asdict() for one in (plain[0], moved)]
     assert [name for name in keys[0] if keys[0][name] != keys[1][name]] == [part]
     pages = leaderboard.pages([*plain, moved])
     if part == "dataset":
@@ -294,7 +294,7 @@ def test_the_csv_has_every_row_at_full_precision() -> None:
     ]
     for line, one in zip([*lines[:2], lines[3]], runs, strict=True):
         assert {name: line[name] for name in HardKey._fields} == {
-            name: str(value) for name, value in record.hard_key(one)._asdict().items()
+            name: str(value) for name, value in hard_key(one)._asdict().items()
         }
         for direction in record.DIRECTIONS:
             for name, value in getattr(one.metrics, direction).items():

@@ -9,7 +9,7 @@ import torch
 
 from harness.data import Clip
 from harness.engine.loading import make_batches, new_model
-from harness.engine.run import open_prepared
+from harness.engine.run_data import open_prepared
 from harness.engine.training_data import check_sources, share_of, training_data
 from harness.engine.workers import Workers
 from harness.errors import HarnessError

@@ -135,7 +135,7 @@ def inspect(
         for first, second in combinations(contents, 2)
         if (found := _overlap((first, second), contents, shown, protocols))
     ]
-    judged = {p.name: _judge(p, dataset, contents, findings, unreadable, overlaps) for p in protocols}
+    judged = {p.name: _judge(p, contents, findings, unreadable, overlaps) for p in protocols}
     return Inspection(decode, findings, unreadable, overlaps, judged, tuple(report.notes))
 
 
@@ -272,7 +272,6 @@ def _meet(one: Clip, other: Clip) -> bool:
 
 def _judge(
     protocol: ProtocolSpec,
-    dataset: Dataset,
     contents: Mapping[str, _Split],
     findings: Mapping[str, SplitFindings],
     unreadable: Mapping[str, str],
