@@ -21,9 +21,10 @@ from harness.plugins import Registry, load_factory
 from harness.results import leaderboard, published, ranks
 from harness.results.digest import file_digest, recipe_digest
 from harness.results.footnotes import IMPORTED_SHA256
-from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy, hard_key, section
+from harness.results.record import DIRECTIONS, QueryCounts, ResultRecord, TiePolicy
 from harness.results.record_file import load, record_path
 from harness.results.resampling import resampled
+from harness.results.row_keys import hard_key, section
 from harness.results.stored import misplaced
 
 #: A figure is stored as it was computed; evidence is rounded to 12 places, further below this.
