@@ -279,7 +279,7 @@ def test_a_model_with_a_weight_that_is_no_number_is_not_scored(task, settings):
     """A NaN behind the memory is an error, and never a text."""
     model = VideoTextModel(*small_vlab(stirred=True))
     model.writer.mlm_head.bias.data[7] = torch.nan
-    with pytest.raises(HarnessError, match="probabilities of the words .* are no numbers"):
+    with pytest.raises(HarnessError, match=r"probabilities of the words .* are no numbers"):
         _scored(task, SixClips(answers=["a", "b"]), *settings, model=model)
 
 
