@@ -140,7 +140,7 @@ def measure(
 ) -> Result:
     """``method`` None: the first that writes; ``layers`` of what writes, 0 for as many as the recipe has.
 
-    Raises :class:`HarnessError` for a method that does not offer to write.
+    Raises :class:`HarnessError` for a method that does not offer to write, or not so long a text.
     """
     spec, _ = registry().find("methods", method or first_writer(registry()))
     if "generate" not in spec.offers:
@@ -151,6 +151,12 @@ def measure(
     cut = (f"model.temporal.layers={layers}",) if layers else ()
     asked = Asked(spec.name, (*cut, *settings), clips, tokens, beams)
     work = Work(asked)
+    room = work.module.writes.context - 1
+    if tokens > room:
+        raise HarnessError(
+            f"a text of {tokens} tokens is too long for '{spec.name}': it has room for {room} after the start token",
+            f"--tokens {room}, or fewer",
+        )
     for cache in WAYS:  # the first use of anything is slower
         work.turn(cache, min(tokens, 2))
     seconds: dict[str, list[float]] = {cache: [] for cache in WAYS}

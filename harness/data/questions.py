@@ -134,7 +134,11 @@ def _table(path: Path, text: str) -> Iterator[Asked]:
         if video is None or any(name not in header for name in _NEEDED):
             needed = f"{', '.join(_NEEDED)} and the video, such as {_VIDEO_KEYS[0]} or {_VIDEO_KEYS[1]}"
             raise malformed(path, "line 1", f"the header does not have the columns {needed}")
-        columns = [header.index(name) for name in (video.lower(), *_NEEDED)]
+        read = (video.lower(), *_NEEDED)
+        twice = next((name for name in read if header.count(name) > 1), "")
+        if twice:
+            raise malformed(path, "line 1", f"the column '{twice}' is there twice")
+        columns = [header.index(name) for name in read]
         kind = next((header.index(name) for name in _KIND_KEYS if name in header), None)
         for fields in filter(None, reader):
             place = f"line {reader.line_num}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.errors import HarnessError
 from harness.models.backbone import Backbone, Tokenizer
 from harness.models.batch import Encoding, Features, TextBatch, VideoBatch
 from harness.models.temporal import TemporalModule
@@ -105,7 +106,8 @@ def beam_search(
     place among the ``beams``; each other offers its ``beams`` most likely continuations; the best of all
     go on. In the end that of the highest score over ``length ** length_penalty`` wins, where the end
     token counts and the start token does not. What follows the end token is filled with it. ``decoding``
-    has ``clips * beams`` rows; one beam is greedy search.
+    has ``clips * beams`` rows; one beam is greedy search. Raises HarnessError where the model's words have
+    probabilities that are no numbers.
     """
     logits = decoding.logits()
     device = logits.device
@@ -135,13 +137,17 @@ def beam_search(
         logits = decoding.logits()
     lengths = ((ids != end).sum(dim=2) + 1).clamp(max=ids.shape[2])
     final, chosen = (scores / lengths.to(scores.dtype) ** length_penalty).max(dim=1)
+    _refuse_nan(final)
     found = ids.gather(1, chosen[:, None, None].expand(-1, -1, ids.shape[2]))[:, 0]
     short = length - found.shape[1]
     return torch.cat([found, found.new_full((clips, short), end)], dim=1), final
 
 
 def forced_scores(decoding: Decoding, ids: Tensor, mask: Tensor) -> Tensor:
-    """The sum of log probabilities ``[R]`` of given texts ``[R, L]``, start token left out, end included."""
+    """The sum of log probabilities ``[R]`` of given texts ``[R, L]``, start token left out, end included.
+
+    Raises HarnessError where one is no number.
+    """
     total = torch.zeros(len(ids), device=ids.device)
     for place in range(ids.shape[1]):
         log = decoding.logits().float().log_softmax(dim=-1)
@@ -149,7 +155,18 @@ def forced_scores(decoding: Decoding, ids: Tensor, mask: Tensor) -> Tensor:
         total = total + torch.where(mask[:, place], said, 0.0)
         if place + 1 < ids.shape[1]:
             decoding.append(ids[:, place])
+    _refuse_nan(total)
     return total
+
+
+def _refuse_nan(scores: Tensor) -> None:
+    """Of scores ``[n]`` a NaN is the greatest to every search, and would choose what is written."""
+    spoilt = int(scores.isnan().sum())
+    if spoilt:
+        raise HarnessError(
+            f"the probabilities of the words of {spoilt} of {len(scores)} texts are no numbers",
+            "look at the last losses in the run's log, and for weights that are no numbers in its model",
+        )
 
 
 def said(ids: Sequence[int], tokenizer: Tokenizer) -> str:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from harness.models import Decoding, Encoding
-from harness_vlab.encoder import KeysValues, MemoryKeys, allowed_keys
+from harness.models import Decoding, Encoding, Tokenizer
+from harness_vlab.encoder import KeysValues, MemoryKeys, MultimodalEncoder, allowed_keys
 
-if TYPE_CHECKING:
-    from harness_vlab.module import Vlab
+
+class Writing(Protocol):
+    """What decoding asks of a module: the encoder, what a memory is made of, and how hidden states become
+    words."""
+
+    writes: Tokenizer
+    multimodal: MultimodalEncoder
+
+    def streams(self, memory: Tensor) -> dict[str, Tensor]: ...
+
+    def logits(self, hidden: Tensor) -> Tensor: ...
 
 
 class VlabDecoding(Decoding):
     """``cache``: ``nothing`` is kept between two tokens, the ``memory``'s keys and values are, or ``all``,
     those of the text and of the prompt too, which no later token can change."""
 
-    def __init__(self, module: Vlab, memory: Tensor, prompt: Encoding | None, width: int, cache: str) -> None:
+    def __init__(
+        self, module: Writing, memory: Tensor, prompt: Encoding | None, width: int, cache: str
+    ) -> None:
         words = module.writes.vocabulary
         assert words is not None and cache in ("nothing", "memory", "all")
         self.module, self.memory, self.prompt, self.cache = module, memory, prompt, cache

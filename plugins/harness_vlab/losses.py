@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness import Options
+from harness import HarnessError, Options
 from harness.models import Encoding, Loss, LossInputs, TextBatch, Vocabulary, Writer
 from harness_vlab.masking import hidden_for_training, hide_answer
 from harness_vlab.options import AllTasksOptions, UniLMOptions, VlabLossOptions
@@ -25,6 +25,11 @@ class VlabLoss(Loss):
 
     def __init__(self, options: VlabLossOptions) -> None:
         super().__init__()
+        if not (options.vtc or options.mlm or options.uni_lm):
+            raise HarnessError(
+                "the weights vtc, mlm and uni_lm of VLAB's loss are all 0, so nothing is learned from captions",
+                "raise one of them, or choose the loss 'answer' to learn from questions alone",
+            )
         self.options = options
 
     def forward(self, inputs: LossInputs) -> Tensor:

@@ -56,6 +56,17 @@ def test_texts_have_the_length_that_was_asked_for(monkeypatch):
     assert all(p.is_meta for p in work.module.image.parameters())
 
 
+def test_a_text_that_the_model_has_no_room_for_is_refused():
+    """As many tokens as its positions leave are the most; one more is an error with that number."""
+    with pytest.raises(
+        HarnessError, match="32 tokens is too long for 'vlab_tiny': it has room for 31"
+    ) as caught:
+        bench.measure("vlab_tiny", (), 1, clips=1, tokens=32, beams=1, turns=1)
+    assert "--tokens 31" in caught.value.hint
+    work = bench.Work(bench.Asked("vlab_tiny", ("model.temporal.layers=1",), 1, 31, 1))
+    assert work.turn("all", 31)[1].shape == (1, 31)
+
+
 def test_other_ids_are_said(no_children, monkeypatch, cli):
     """A way that writes something else is named below the table, and the exit code is 1."""
     turn = bench.Work.turn

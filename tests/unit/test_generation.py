@@ -137,6 +137,32 @@ def test_the_length_penalty_chooses_among_the_beams():
     assert _search(table, 2, 1.0)[0][0].tolist() == [2, 2, 2, END]
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
+def test_probabilities_that_are_no_numbers_are_refused(beams, spoilt):
+    """One such word of one of two clips, at any place before the last, ends search and scoring, and never
+    chooses a text."""
+    for place in range(LENGTH):
+        table = _table(2)
+        table[..., END] = -30.0  # no text ends before that place
+        table[1, place, :, 3] = spoilt
+        with pytest.raises(HarnessError, match="of 1 of 2 texts are no numbers"):
+            _search(table, beams)
+        ids = torch.full((2, LENGTH), 3)
+        with pytest.raises(HarnessError, match="of 1 of 2 texts are no numbers"):
+            forced_scores(TableDecoding(table, 1), ids, torch.ones_like(ids, dtype=torch.bool))
+
+
+def test_a_word_that_cannot_be_is_a_number():
+    """A probability of zero is no mistake, and neither is anything behind the end of a text."""
+    table = torch.full((2, LENGTH, WORDS, WORDS), -torch.inf)
+    table[:, 0, 0, END], table[:, 1:] = 0.0, torch.nan
+    table[1, 0, 0], table[1, 1:] = _table(1)[0, 0, 0], _table(1)[0, 1:]
+    ids, score = _search(table, 1)
+    assert ids[0].tolist() == [END] * LENGTH and score[0] == 0
+    assert torch.equal(ids[1], _search(_table(1), 1)[0][0])
+
+
 def test_a_given_texts_score_is_the_sum_of_its_steps():
     """Every text of a clip, padded or not, scores what its steps add up to, its end included."""
     table = _table(1)

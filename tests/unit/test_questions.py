@@ -131,6 +131,7 @@ GOOD = {"video_id": "v", "question": "q?", "answer": "a"}
         ("gif_name\tquestion\nv\tq?\n", r"line 1: the header does not have the columns question, answer and"),
         ("gif_name\tquestion\tanswer\nv\tq?\ta\nv\tq?\n", r"line 3: has 2 fields, the header 3"),
         ('gif_name\tquestion\tanswer\nv\t"q"?\ta\n', r"line 2: "),
+        ("video,question,answer,Answer\nv,q?,a,b\n", r"line 1: the column 'answer' is there twice"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path, content, said):

@@ -13,9 +13,11 @@ from harness.models.assembly import build_backbone
 from harness.plugins import registry
 from harness_vlab.adapter import VideoAdapter
 from harness_vlab.encoder import EncoderLayer, Sizes, allowed_keys
+from harness_vlab.losses import build as build_loss
+from harness_vlab.losses import build_all_tasks
 from harness_vlab.masking import hidden_for_training
 from harness_vlab.module import build
-from harness_vlab.options import VlabOptions, VlabStageOptions
+from harness_vlab.options import AllTasksOptions, VlabLossOptions, VlabOptions, VlabStageOptions
 from tests.support.writers import FRAMES, SIZES, clips, small_vlab, texts
 
 ALL, VIDEO = VlabStageOptions(), VlabStageOptions(streams="video")
@@ -275,6 +277,17 @@ def test_options_that_do_not_fit_are_refused(options, told):
     with pytest.raises(HarnessError) as caught:
         _built(build_backbone({"name": "tiny"}, registry(), load=False), **options)
     assert told in caught.value.message and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("make", "options"), [(build_loss, VlabLossOptions), (build_all_tasks, AllTasksOptions)]
+)
+def test_a_loss_without_a_term_is_refused(make, options):
+    """All weights over captions at 0 are an error before any step; one above 0 is enough."""
+    with pytest.raises(HarnessError, match=r"vtc, mlm and uni_lm .* are all 0") as caught:
+        make(options(vtc=0.0, mlm=0.0, uni_lm=0.0))
+    assert "'answer'" in caught.value.hint
+    assert make(options(vtc=0.0, mlm=0.0, uni_lm=0.5)).options.uni_lm == 0.5
 
 
 def test_a_backbone_without_vocabulary_is_refused():

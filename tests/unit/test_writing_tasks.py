@@ -271,6 +271,18 @@ def test_a_memory_that_is_no_number_names_its_clip(task):
     assert "clip3" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [("captioning", ()), ("video_qa", ()), ("video_qa", ("evaluation.task.candidates=2",))],
+)
+def test_a_model_with_a_weight_that_is_no_number_is_not_scored(task, settings):
+    """A NaN behind the memory is an error, and never a text."""
+    model = VideoTextModel(*small_vlab(stirred=True))
+    model.writer.mlm_head.bias.data[7] = torch.nan
+    with pytest.raises(HarnessError, match=r"probabilities of the words .* are no numbers"):
+        _scored(task, SixClips(answers=["a", "b"]), *settings, model=model)
+
+
 @pytest.mark.parametrize("task", ["captioning", "video_qa"])
 def test_texts_are_cut_where_the_model_has_no_more_room(task):
     """Asked for longer texts than its positions hold, VLAB writes as long as it can."""
