@@ -24,19 +24,27 @@ def freeze(
 ) -> list[tuple[str, nn.Parameter]]:
     """Leave only matching parameters trainable; returns them by name.
 
+    A pattern that matches none is an error: what it was meant to train would stay frozen, and nobody would know.
     With ``layers`` 0 or more, those whose ``depth_of`` their name is at most that are frozen too
     (see :meth:`harness.models.Backbone.depth`; None: no layer of a tower).
     """
+    named = dict(model.named_parameters())
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in named):
+            raise HarnessError(
+                f"no parameter matches the trainable pattern {pattern}",
+                f"correct it, or remove it; names look like {next(iter(named))}",
+            )
     chosen = []
-    for name, parameter in model.named_parameters():
+    for name, parameter in named.items():
         depth = depth_of(name) if layers >= 0 and depth_of else None
         parameter.requires_grad_(_matches(name, patterns) and (depth is None or depth > layers))
         if parameter.requires_grad:
             chosen.append((name, parameter))
     if not chosen:
         raise HarnessError(
-            f"no parameter matches the trainable patterns {', '.join(patterns)}",
-            f"names look like {next(iter(dict(model.named_parameters())))}",
+            f"nothing is left to train of {', '.join(patterns)}: all of it lies in the {layers} frozen layers",
+            "lower freeze_layers, or train more",
         )
     return chosen
 

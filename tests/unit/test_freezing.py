@@ -64,3 +64,18 @@ def test_a_backbone_that_cannot_tell(backbone):
     with pytest.raises(HarnessError, match=r"train\.freeze_layers") as caught:
         Backbone.depth(backbone, "weight")
     assert "train.trainable" in caught.value.hint
+
+
+def test_a_pattern_that_matches_nothing(backbone):
+    """A misspelt pattern among good ones is refused by name: its parameters would stay frozen in silence."""
+    with pytest.raises(HarnessError, match=r"matches the trainable pattern vizual\.\*") as caught:
+        freeze(backbone, ["*", "vizual.*"])
+    assert "names look like" in caught.value.hint
+
+
+def test_nothing_left_to_train(backbone):
+    """Where every parameter that is asked for lies in the frozen layers, the two together are refused."""
+    first = next(name for name, _ in backbone.named_parameters() if "blocks.0." in name)
+    with pytest.raises(HarnessError, match="nothing is left to train") as caught:
+        freeze(backbone, [first], 1, backbone.depth)
+    assert "freeze_layers" in caught.value.hint
