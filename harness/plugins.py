@@ -11,18 +11,21 @@ import difflib
 import importlib
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pluggy
 
 from harness import hookspecs, specs
-from harness.errors import HarnessError
+from harness.errors import HarnessError, in_one_line
 from harness.names import NAME, qualified
 from harness.plugin_environment import DISABLE, ExtraPlugin, disabled, extra_plugins, traced
+from harness.spec_types import wrong_field
 
 GROUP = "harness.plugins"
 
@@ -77,6 +80,11 @@ class Plugin:
     def label(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
 
+    @property
+    def package(self) -> str:
+        """The outermost package of its code; places in it are its author's to repair."""
+        return _package_of(self.module)
+
 
 class Conflict(NamedTuple):
     """A name that several plugins declare; each can be had under its qualified name."""
@@ -118,10 +126,13 @@ class Registry:
         try:
             _check_api(plugin.module)
             _try(trial, plugin.module)
-            declared = _declared(trial, plugin.name)
+            declared = _declared(trial, plugin)
             self._register(plugin)
         except _BadPlugin as error:
             plugin.problem = str(error)
+            return
+        except Exception as error:  # a stranger's module may answer anything to being looked at
+            plugin.problem = f"its hooks cannot be read: {in_one_line(error, plugin.package)}"
             return
         retired = tuple(_deprecations(trial, plugin))
         for warning in retired:
@@ -130,7 +141,7 @@ class Registry:
         plugin.warnings = retired + idle
         for kind, found in declared.items():
             for spec in found:
-                for name in dict.fromkeys((spec.name, *spec.aliases)):
+                for name in _names(spec):
                     self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
 
     def _register(self, plugin: Plugin) -> None:
@@ -144,7 +155,7 @@ class Registry:
         name is another's too under their qualified names."""
         found = self.components.get(kind, {})
         return [
-            (self._named(kind, *pair), pair[1])
+            (self.named(kind, *pair), pair[1])
             for name in sorted(found)
             for pair in found[name]
             if pair[0].name == name
@@ -172,9 +183,9 @@ class Registry:
             owners = " and ".join(plugin.label for plugin in clash.plugins)
             raise HarnessError(f"{singular(kind)} '{name}' is declared twice, by {owners}", clash.way_out)
         spec, plugin = found[0]
-        return self._named(kind, spec, plugin), plugin
+        return self.named(kind, spec, plugin), plugin
 
-    def _named(self, kind: str, spec: Any, plugin: Plugin) -> Any:
+    def named(self, kind: str, spec: Any, plugin: Plugin) -> Any:
         """The spec under the shortest name that identifies it."""
         clash = len(self.components[kind][spec.name]) > 1
         return replace(spec, name=qualified(plugin.name, spec.name)) if clash else spec
@@ -215,7 +226,8 @@ class Registry:
                     raise
                 self.failed_observers.add(hook.plugin_name)
                 said = f"observer {hook.plugin_name} failed at '{event}' and is left out from now on"
-                print(f"{said}: {_in_one_line(error)}", file=sys.stderr, flush=True)
+                why = in_one_line(error, _package_of(hook.plugin))
+                print(f"{said}: {why}", file=sys.stderr, flush=True)
 
 
 def singular(kind: str) -> str:
@@ -248,7 +260,8 @@ def discover(found: Iterable[EntryPoint | ExtraPlugin], left_out: Collection[str
                 with traced(f"load {entry.name} ({entry.value})"):
                     plugin.module = entry.load()
             except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
-                plugin.problem = f"import failed: {_in_one_line(error)}"
+                said = in_one_line(error, entry.module.partition(".")[0])
+                plugin.problem = f"import failed: {said}"
         result.add(plugin)
     return result
 
@@ -256,13 +269,23 @@ def discover(found: Iterable[EntryPoint | ExtraPlugin], left_out: Collection[str
 def load_factory(path: str, owner: Plugin) -> Callable:
     """The callable behind ``"package.module:name"``, or an error that names its plugin."""
     module_name, _, attribute = path.partition(":")
+    named = f"plugin {owner.label} names the factory '{path}'"
+    if not module_name or not attribute:
+        raise HarnessError(f"{named}, which is no place", "write it as 'package.module:callable'")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
         raise HarnessError(
-            f"plugin {owner.label} names the factory '{path}', which cannot be imported: {error}",
-            "fix the spec's factory string, or reinstall the plugin",
+            f"{named}, which cannot be imported: {in_one_line(error, owner.package)}",
+            "repair that module, or the spec's factory string, or install what the plugin needs",
         ) from error
+    if not hasattr(module, attribute):
+        near = difflib.get_close_matches(attribute, dir(module), n=1)
+        raise HarnessError(
+            f"{named}, but {module_name} has no '{attribute}'",
+            f"did you mean {module_name}:{near[0]}?" if near else "fix the spec's factory string",
+        )
+    return getattr(module, attribute)
 
 
 def _manager() -> pluggy.PluginManager:
@@ -280,6 +303,8 @@ def _register(manager: pluggy.PluginManager, module: Any, name: str | None = Non
 
 def _check_api(module: Any) -> None:
     """A plugin says which versions of the hooks it was written for; ours has to be among them."""
+    if isinstance(module, type):
+        raise _BadPlugin(f"{module.__name__} is a class, expected a module or an instance")
     stated = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
     try:
         low, high = map(int, stated)
@@ -314,28 +339,50 @@ def _deprecations(trial: pluggy.PluginManager, plugin: Plugin) -> Iterable[str]:
             yield f"plugin {plugin.label} implements {caller.name}: {caller.spec.warn_on_impl}"
 
 
-def _declared(trial: pluggy.PluginManager, name: str) -> dict[str, list[Any]]:
+def _declared(trial: pluggy.PluginManager, plugin: Plugin) -> dict[str, list[Any]]:
     """What a plugin declares, by kind; :class:`_BadPlugin` where a hook fails or answers wrongly."""
     declared: dict[str, list[Any]] = {}
     for kind, (hook, spec_class) in KINDS.items():
         for implementation in getattr(trial.hook, hook).get_hookimpls():
             try:
-                with traced(f"call {hook} of {name}"):
-                    found = list(implementation.function())
-            except Exception as error:  # a stranger's code: anything may come out of it
-                raise _BadPlugin(f"{hook}() failed: {_in_one_line(error)}") from error
+                with traced(f"call {hook} of {plugin.name}"):
+                    returned = implementation.function()
+                    found = list(returned) if isinstance(returned, Iterable) else None
+            except (Exception, SystemExit) as error:  # a stranger's code: anything may come out of it
+                said = in_one_line(error, plugin.package)
+                raise _BadPlugin(f"{hook}() failed: {said}") from error
+            if found is None:
+                wanted = f"expected a list of {spec_class.__name__}"
+                raise _BadPlugin(f"{hook}() returned a {type(returned).__name__}, {wanted}")
             for spec in found:
-                if not isinstance(spec, spec_class):
-                    raise _BadPlugin(
-                        f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
-                    )
-                if not NAME.fullmatch(spec.name):
-                    raise _BadPlugin(
-                        f"{hook}() names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
-                    )
+                _check_spec(spec, kind, spec_class, f"{hook}()")
             declared.setdefault(kind, []).extend(found)
+    for kind, found in declared.items():
+        names = Counter(name for spec in found for name in _names(spec))
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise _BadPlugin(f"it declares the {singular(kind)} '{twice[0]}' twice; rename one of them")
     return declared
 
 
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _check_spec(spec: Any, kind: str, expected: type, hook: str) -> None:
+    if not isinstance(spec, expected):
+        raise _BadPlugin(f"{hook} returned a {type(spec).__name__}, expected {expected.__name__}")
+    wrong = wrong_field(spec)
+    if wrong:
+        raise _BadPlugin(f"{hook}: {singular(kind)} {spec.name!r}: {wrong}")
+    if not NAME.fullmatch(spec.name):
+        raise _BadPlugin(
+            f"{hook} names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
+        )
+
+
+def _names(spec: Any) -> Iterable[str]:
+    """What a component is called, each name once."""
+    return dict.fromkeys((spec.name, *spec.aliases))
+
+
+def _package_of(module: Any) -> str:
+    """The outermost package of a module, or of an object's code."""
+    named = vars(module).get("__name__") if isinstance(module, ModuleType) else None
+    return (named or getattr(module, "__module__", "")).partition(".")[0]
