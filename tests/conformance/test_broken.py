@@ -52,6 +52,10 @@ TEMPORAL = {
     "maskless": ("padding is obeyed", "other pixels in masked frames changes scores"),
     "nan": ("features and scores have the promised form", "pooled of plain input are not finite"),
     "empty_nan": ("a clip without a frame poisons nothing", "without a real frame is not finite"),
+    "halved": ("features and scores have the promised form", "is torch.float16"),
+    "in_place": ("features and scores have the promised form", "changes the frames that it is given"),
+    "unpooled": ("features and scores have the promised form", "these features have no pooled vector"),
+    "untaught": ("gradients are finite", "no weight gets a gradient from the scores"),
     "unsaved": ("a saved module is loaded as it was", "scores otherwise"),
     "counting": ("the number of workers changes nothing", "depends on the number of workers"),
     "float_mask": ("features and scores have the promised form", "the mask is torch.float32"),
@@ -79,6 +83,7 @@ LOSSES = {
     "detached": ("the number of workers changes nothing", "the gradient of"),
     "random": ("the same samples have the same loss", "another loss the second time"),
     "infinite": ("loss and gradients are finite", "the loss of plain samples is nan"),
+    "unnamed": ("loss and gradients are finite", "it asks for 'frame', which it is not given"),
     "nowhere": ("the factory makes a loss", "has no 'nowhere'"),
 }
 
