@@ -122,10 +122,19 @@ def test_everything_else_is_named(registry, kind, name):
     assert any(OTHERS[kind, name] in outcome.message for outcome in found.values()), found
 
 
+def test_a_task_that_returns_nothing():
+    """A task without a result on the first worker is named, in a run as by the kit."""
+    with plugins_of(Path(__file__).parent / "broken", "lying.py"):
+        found = failed(plugins.registry(), "tasks", "silent")
+    assert [outcome.message for outcome in found.values()] == [
+        "the task 'silent' returned nothing on the first worker"
+    ]
+
+
 def test_a_task_whose_audit_disagrees():
     """A task is scored, also one with another's protocols, and figures that its audit does not give are named."""
     with plugins_of(Path(__file__).parent / "broken", "lying.py"):
-        found = failed(plugins.registry(), "tasks", "lying")
+        found = failed(plugins.registry(), "tasks", "lying:lying")
     assert [outcome.message for outcome in found.values()] == ["its record says right = 99.0, its audit 50.0"]
 
 

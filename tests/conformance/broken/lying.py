@@ -22,6 +22,17 @@ class Lying(Task):
         )
 
 
+class Silent(Task):
+    """Returns nothing, on whatever worker."""
+
+    def evaluate(self, evaluation):
+        return None
+
+
+def silent(options):
+    return Silent()
+
+
 def lying(options):
     return Lying()
 
@@ -40,5 +51,6 @@ def harness_tasks():
             factory=f"{__name__}:lying",
             protocols="retrieval",
             audit=f"{__name__}:audit",
-        )
+        ),
+        TaskSpec(name="silent", summary="for tests", factory=f"{__name__}:silent", protocols="retrieval"),
     ]
