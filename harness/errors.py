@@ -5,6 +5,8 @@ Everything else that escapes is a defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import traceback
+
 
 class HarnessError(Exception):
     """A mistake in the input, said in one line, with what to do about it.
@@ -23,3 +25,26 @@ class HarnessError(Exception):
 
     def __reduce__(self):
         return (type(self), (self.message, self.hint))
+
+
+#: What only calls a stranger's code; a place in it explains nothing.
+_CALLERS = ("importlib", "harness.plugins", "harness.plugin_trial", "harness.plugin_environment")
+
+
+def in_one_line(error: BaseException, package: str = "") -> str:
+    """A stranger's error in one line, with the place that raised it.
+
+    The place is the innermost one in ``package``, where its author can do something, else the innermost one.
+    """
+    places = [
+        (frame.f_globals.get("__name__") or "", f"{frame.f_code.co_filename}:{line}")
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [place for module, place in places if module.partition(".")[0] == package]
+    other = [
+        place
+        for module, place in places
+        if not place.startswith("<frozen") and not module.startswith(_CALLERS)
+    ]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{said} ({(own or other)[-1]})" if own or other else said

@@ -99,12 +99,12 @@ def _extra(item: str) -> ExtraPlugin:
         module = place.stem if place.is_file() else place.name
     else:
         module, place = item, _place_of(item.partition(".")[0])
-    is_package = (place / "__init__.py").is_file()
-    if (not is_package and place.suffix != ".py") or not place.exists():
-        raise HarnessError(
-            f"{EXTRA} names {item}, which is no .py file, no package's folder and no module",
-            "give a path with a slash in it, or the name of a module that can be imported",
-        )
+    if (
+        place is None
+        or not place.exists()
+        or not (place.suffix == ".py" or (place / "__init__.py").is_file())
+    ):
+        raise HarnessError(*_no_plugin(item, place))
     name = module.partition(".")[0]
     # As the built-in plugins do: a package keeps its hooks in plugin.py, and stays cheap to import.
     if module == place.name and (place / "plugin.py").is_file():
@@ -112,14 +112,28 @@ def _extra(item: str) -> ExtraPlugin:
     return ExtraPlugin(name, str(item), Distribution(EXTRA, _content(place)), module, place)
 
 
-def _place_of(package: str) -> Path:
-    """The file or folder of a module that can be imported; a path that is not there for another."""
+def _no_plugin(item: str, place: Path | None) -> tuple[str, str]:
+    """What is wrong with an item that cannot be loaded, and what to do."""
+    if place is None or not place.is_dir():
+        hint = "give a path with a slash in it, or the name of a module that can be imported"
+        if place is None and Path(item).exists():
+            hint = f"write .{os.sep}{item} for the one in this folder"
+        return f"{EXTRA} names {item}, which is no .py file, no folder and no module", hint
+    below = sorted({*place.glob("*/plugin.py"), *place.glob("src/*/plugin.py")})
+    hint = "put an __init__.py into it, which may be empty"
+    if below and not (place / "plugin.py").exists():
+        hint = f"did you mean {Path(item) / below[0].parent.relative_to(place)}?"
+    return f"{EXTRA} names {item}, a folder that is no package: it has no __init__.py", hint
+
+
+def _place_of(package: str) -> Path | None:
+    """The file or folder of a module that can be imported; None for another."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return Path(package)
+        return None
     origin = Path(spec.origin).resolve()
     return origin.parent if origin.name == "__init__.py" else origin
 

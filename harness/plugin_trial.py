@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pluggy
 
 from harness import hookspecs
+from harness.errors import in_one_line
 from harness.kinds import KINDS, singular
 from harness.names import NAME
 from harness.plugin_environment import traced
+from harness.spec_types import wrong_field
 
 
 class BadPlugin(Exception):
@@ -31,12 +34,12 @@ class Trial(NamedTuple):
     idle: bool
 
 
-def tried(module: Any, name: str, label: str) -> Trial:
-    """Try a plugin whole; :class:`BadPlugin` says what is wrong with it."""
+def tried(module: Any, name: str, label: str, package: str) -> Trial:
+    """Try a plugin whole; :class:`BadPlugin` says what is wrong with it, and where in its ``package``."""
     _check_api(module)
     manager = new_manager()
     _try_hooks(manager, module)
-    declared = _declared(manager, name)
+    declared = _declared(manager, name, package)
     return Trial(declared, tuple(_retired(manager, module, label)), not manager.get_hookcallers(module))
 
 
@@ -56,6 +59,8 @@ def register(manager: pluggy.PluginManager, module: Any, name: str | None = None
 
 def _check_api(module: Any) -> None:
     """A plugin says which versions of the hooks it was written for; ours has to be among them."""
+    if isinstance(module, type):
+        raise BadPlugin(f"{module.__name__} is a class, expected a module or an instance")
     stated = getattr(module, "HARNESS_API", (hookspecs.API_VERSION, hookspecs.API_VERSION))
     try:
         low, high = map(int, stated)
@@ -90,29 +95,43 @@ def _retired(trial: pluggy.PluginManager, module: Any, label: str) -> Iterable[s
             yield f"plugin {label} implements {caller.name}: {caller.spec.warn_on_impl}"
 
 
-def _declared(trial: pluggy.PluginManager, name: str) -> dict[str, list[Any]]:
+def _declared(trial: pluggy.PluginManager, name: str, package: str) -> dict[str, list[Any]]:
     """What a plugin declares, by kind; :class:`BadPlugin` where a hook fails or answers wrongly."""
     declared: dict[str, list[Any]] = {}
     for kind, (hook, spec_class) in KINDS.items():
         for implementation in getattr(trial.hook, hook).get_hookimpls():
             try:
                 with traced(f"call {hook} of {name}"):
-                    found = list(implementation.function())
-            except Exception as error:  # a stranger's code: anything may come out of it
-                raise BadPlugin(f"{hook}() failed: {in_one_line(error)}") from error
+                    returned = implementation.function()
+                    found = list(returned) if isinstance(returned, Iterable) else None
+            except (Exception, SystemExit) as error:  # a stranger's code: anything may come out of it
+                raise BadPlugin(f"{hook}() failed: {in_one_line(error, package)}") from error
+            if found is None:
+                wanted = f"expected a list of {spec_class.__name__}"
+                raise BadPlugin(f"{hook}() returned a {type(returned).__name__}, {wanted}")
             for spec in found:
-                if not isinstance(spec, spec_class):
-                    raise BadPlugin(
-                        f"{hook}() returned a {type(spec).__name__}, expected {spec_class.__name__}"
-                    )
-                if not NAME.fullmatch(spec.name):
-                    raise BadPlugin(
-                        f"{hook}() names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
-                    )
+                _check_spec(spec, kind, spec_class, f"{hook}()")
             declared.setdefault(kind, []).extend(found)
+    for kind, found in declared.items():
+        names = Counter(name for spec in found for name in names_of(spec))
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise BadPlugin(f"it declares the {singular(kind)} '{twice[0]}' twice; rename one of them")
     return declared
 
 
-def in_one_line(error: BaseException) -> str:
-    """Kind and message of an error, for a line of a report."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _check_spec(spec: Any, kind: str, expected: type, hook: str) -> None:
+    if not isinstance(spec, expected):
+        raise BadPlugin(f"{hook} returned a {type(spec).__name__}, expected {expected.__name__}")
+    wrong = wrong_field(spec)
+    if wrong:
+        raise BadPlugin(f"{hook}: {singular(kind)} {spec.name!r}: {wrong}")
+    if not NAME.fullmatch(spec.name):
+        raise BadPlugin(
+            f"{hook} names a {singular(kind)} '{spec.name}': letters, digits, '.', '_' and '-' only"
+        )
+
+
+def names_of(spec: Any) -> Iterable[str]:
+    """What a component is called, each name once."""
+    return dict.fromkeys((spec.name, *spec.aliases))

@@ -15,15 +15,16 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pluggy
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, in_one_line
 from harness.kinds import singular
 from harness.names import qualified
 from harness.plugin_environment import DISABLE, ExtraPlugin, disabled, extra_plugins, traced
-from harness.plugin_trial import BadPlugin, in_one_line, new_manager, register, tried
+from harness.plugin_trial import BadPlugin, names_of, new_manager, register, tried
 
 GROUP = "harness.plugins"
 
@@ -57,6 +58,11 @@ class Plugin:
     @property
     def label(self) -> str:
         return f"{self.name} ({self.distribution} {self.version})"
+
+    @property
+    def package(self) -> str:
+        """The outermost package of its code; places in it are its author's to repair."""
+        return _package_of(self.module)
 
 
 class Conflict(NamedTuple):
@@ -95,10 +101,13 @@ class Registry:
         if plugin.status != "ok":
             return
         try:
-            trial = tried(plugin.module, plugin.name, plugin.label)
+            trial = tried(plugin.module, plugin.name, plugin.label, plugin.package)
             self._register(plugin)
         except BadPlugin as error:
             plugin.problem = str(error)
+            return
+        except Exception as error:  # a stranger's module may answer anything to being looked at
+            plugin.problem = f"its hooks cannot be read: {in_one_line(error, plugin.package)}"
             return
         for warning in trial.warnings:
             warnings.warn(warning, DeprecationWarning, stacklevel=2)
@@ -106,7 +115,7 @@ class Registry:
         plugin.warnings = trial.warnings + idle
         for kind, found in trial.declared.items():
             for spec in found:
-                for name in dict.fromkeys((spec.name, *spec.aliases)):
+                for name in names_of(spec):
                     self.components.setdefault(kind, {}).setdefault(name, []).append((spec, plugin))
 
     def _register(self, plugin: Plugin) -> None:
@@ -120,7 +129,7 @@ class Registry:
         name is another's too under their qualified names."""
         found = self.components.get(kind, {})
         return [
-            (self._named(kind, *pair), pair[1])
+            (self.named(kind, *pair), pair[1])
             for name in sorted(found)
             for pair in found[name]
             if pair[0].name == name
@@ -148,9 +157,9 @@ class Registry:
             owners = " and ".join(plugin.label for plugin in clash.plugins)
             raise HarnessError(f"{singular(kind)} '{name}' is declared twice, by {owners}", clash.way_out)
         spec, plugin = found[0]
-        return self._named(kind, spec, plugin), plugin
+        return self.named(kind, spec, plugin), plugin
 
-    def _named(self, kind: str, spec: Any, plugin: Plugin) -> Any:
+    def named(self, kind: str, spec: Any, plugin: Plugin) -> Any:
         """The spec under the shortest name that identifies it."""
         clash = len(self.components[kind][spec.name]) > 1
         return replace(spec, name=qualified(plugin.name, spec.name)) if clash else spec
@@ -191,7 +200,8 @@ class Registry:
                     raise
                 self.failed_observers.add(hook.plugin_name)
                 said = f"observer {hook.plugin_name} failed at '{event}' and is left out from now on"
-                print(f"{said}: {in_one_line(error)}", file=sys.stderr, flush=True)
+                why = in_one_line(error, _package_of(hook.plugin))
+                print(f"{said}: {why}", file=sys.stderr, flush=True)
 
 
 @cache
@@ -219,7 +229,8 @@ def discover(found: Iterable[EntryPoint | ExtraPlugin], left_out: Collection[str
                 with traced(f"load {entry.name} ({entry.value})"):
                     plugin.module = entry.load()
             except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
-                plugin.problem = f"import failed: {in_one_line(error)}"
+                said = in_one_line(error, entry.module.partition(".")[0])
+                plugin.problem = f"import failed: {said}"
         result.add(plugin)
     return result
 
@@ -227,10 +238,26 @@ def discover(found: Iterable[EntryPoint | ExtraPlugin], left_out: Collection[str
 def load_factory(path: str, owner: Plugin) -> Callable:
     """The callable behind ``"package.module:name"``, or an error that names its plugin."""
     module_name, _, attribute = path.partition(":")
+    named = f"plugin {owner.label} names the factory '{path}'"
+    if not module_name or not attribute:
+        raise HarnessError(f"{named}, which is no place", "write it as 'package.module:callable'")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a stranger's import: anything may come out of it
         raise HarnessError(
-            f"plugin {owner.label} names the factory '{path}', which cannot be imported: {error}",
-            "fix the spec's factory string, or reinstall the plugin",
+            f"{named}, which cannot be imported: {in_one_line(error, owner.package)}",
+            "repair that module, or the spec's factory string, or install what the plugin needs",
         ) from error
+    if not hasattr(module, attribute):
+        near = difflib.get_close_matches(attribute, dir(module), n=1)
+        raise HarnessError(
+            f"{named}, but {module_name} has no '{attribute}'",
+            f"did you mean {module_name}:{near[0]}?" if near else "fix the spec's factory string",
+        )
+    return getattr(module, attribute)
+
+
+def _package_of(module: Any) -> str:
+    """The outermost package of a module, or of an object's code."""
+    named = vars(module).get("__name__") if isinstance(module, ModuleType) else None
+    return (named or getattr(module, "__module__", "")).partition(".")[0]

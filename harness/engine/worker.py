@@ -125,6 +125,11 @@ def work(job: Job, workers: Workers) -> Outcome | None:
         return None
     task = _task(plan, components)
     result = task.evaluate(evaluation)
+    if result is None and workers.first:
+        raise HarnessError(
+            f"the task '{plan.task}' returned nothing on the first worker",
+            "its evaluate() has to return a TaskResult there, and None on the others",
+        )
     peak_memory_mb = max(workers.gather_objects(_peak_memory_mb(workers)))
     probes = probe(task, evaluation, result, job.decode_threads) if job.probes else {}
     if result is None:

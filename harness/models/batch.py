@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from harness.errors import HarnessError
+
 
 @dataclass(frozen=True)
 class VideoBatch:
@@ -114,8 +116,12 @@ class Features:
 
     @property
     def vector(self) -> Tensor:
-        """The pooled vector ``[B, D]``; a module that scores by tokens does not have one."""
-        assert self.pooled is not None, "these features have no pooled vector"
+        """The pooled vector ``[B, D]``; a module that scores by tokens does not have one, which is a HarnessError."""
+        if self.pooled is None:
+            raise HarnessError(
+                "these features have no pooled vector",
+                "give Features `pooled`, its third argument, or score by tokens in the module's own score()",
+            )
         return self.pooled
 
     def map(self, change) -> Features:

@@ -63,7 +63,11 @@ def read(path: Path, shown: str, what: str = "recipe") -> tuple[dict[str, Any], 
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise HarnessError(f"cannot read {what} {shown}: {error.strerror}", "check the path") from error
+        own = "check the path"
+        packed = f"it would be {path}; a wheel has it only if package-data in pyproject.toml names it"
+        raise HarnessError(
+            f"cannot read {what} {shown}: {error.strerror}", own if str(path) == shown else packed
+        ) from error
     except UnicodeDecodeError as error:
         raise HarnessError(f"{what} {shown} is not UTF-8 text", "save it as UTF-8") from error
     try:

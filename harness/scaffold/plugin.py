@@ -6,6 +6,7 @@ its own suffix is left out. What all kinds share lies in ``templates/common``.
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 import shutil
@@ -58,6 +59,12 @@ def create(name: str, kind: str, folder: Path, registry: Registry) -> list[Path]
         for part in (COMMON, kind)
         for path, text in _files(_templates() / part)
     }
+    sources = [text for path, text in texts.items() if path.suffix == ".py"]
+    if any(values["Class"] in _imported(source, values["package"]) for source in sources):
+        raise HarnessError(
+            f"'{name}' would be a class {values['Class']}, which its own code imports under that name",
+            "choose another name",
+        )
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -99,6 +106,17 @@ def _files(folder: Traversable, below: str = "") -> Iterator[tuple[str, str]]:
             yield from _files(entry, f"{below}{entry.name}/")
         elif entry.name.endswith(SUFFIX):
             yield below + entry.name.removesuffix(SUFFIX), entry.read_text("utf-8")
+
+
+def _imported(source: str, own: str) -> set[str]:
+    """The names that a module has from others, but from those of its ``own`` package."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {
+        alias.asname or alias.name
+        for node in nodes
+        if not (isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == own)
+        for alias in node.names
+    }
 
 
 def _filled(text: str, values: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data import Caption, Dataset
-from harness.errors import HarnessError
+from harness.errors import HarnessError, in_one_line
 from harness.plugins import load_factory
 from harness.testing.kit import Fault, NotChecked, Subject
 from harness.testing.plain import make
@@ -42,6 +42,11 @@ def prepare(subject: Subject) -> Bench:
     except HarnessError as error:
         if str(root) not in f"{error.message} {error.hint}":
             raise Fault(f"over an empty folder it says: {error.message}", "say where it looked") from error
+    except OSError as error:
+        said = in_one_line(error, subject.plugin.package)
+        raise Fault(
+            f"over an empty folder it raises {said}", "raise HarnessError that says which files it wants"
+        ) from error
     else:
         raise Fault(
             "an empty folder is opened without an error", "raise HarnessError that says which files it wants"
@@ -49,7 +54,12 @@ def prepare(subject: Subject) -> Bench:
     if not subject.spec.sample:
         return Bench(subject, folder, None)
     load_factory(subject.spec.sample, subject.plugin)(root)
-    return Bench(subject, folder, make(subject, Dataset, root))
+    try:
+        return Bench(subject, folder, make(subject, Dataset, root))
+    except HarnessError as error:
+        raise Fault(
+            f"over its own sample it says: {error.message}", "the sample has to hold all files that it opens"
+        ) from error
 
 
 def protocols(bench: Bench) -> None:
@@ -70,8 +80,13 @@ def protocols(bench: Bench) -> None:
 
 
 def consistent(bench: Bench) -> None:
-    """Ids are unique within a split; every text and question is about a clip of its split."""
+    """Ids are unique within a split; every text and question is about a clip of its split. Paths are paths."""
     for split in bench.opened.splits():
+        for clip in bench.opened.clips(split):
+            if not isinstance(clip.path, Path | None):
+                raise Fault(
+                    f"the path of clip {clip.id} is a {type(clip.path).__name__}", "a pathlib.Path, or None"
+                )
         ids = [clip.id for clip in bench.opened.clips(split)]
         _unique(f"clip of '{split}'", ids)
         listed: list[tuple[str, Sequence[Caption]]] = [("question", bench.opened.questions(split))]

@@ -58,13 +58,20 @@ def light(subject: Subject) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     if done.returncode:
+        said = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
         raise Fault(
-            f"importing {subject.plugin.target} in a fresh process fails: {done.stderr.splitlines()[-1]}",
+            f"importing {subject.plugin.target} in a fresh process fails: {said}",
             "the module must not need what another one set up before it",
         )
-    if done.stdout.strip():
+    *printed, imported = done.stdout.splitlines()
+    if printed:
         raise Fault(
-            f"importing {subject.plugin.target} imports {', '.join(done.stdout.split())}",
+            f"importing {subject.plugin.target} prints '{printed[0]}'",
+            "standard output is for results, such as those of --json: print to sys.stderr, or nothing",
+        )
+    if imported:
+        raise Fault(
+            f"importing {subject.plugin.target} imports {', '.join(imported.split())}",
             "import them in the module of the factory, which is loaded when a run needs it",
         )
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, in_one_line
 from harness.kinds import KINDS, singular
 from harness.plugins import Plugin, Registry
 
@@ -88,15 +87,15 @@ class Subject:
 
 def subjects(registry: Registry, asked: str) -> list[Subject]:
     """What ``asked`` names: plugins by name or distribution with all that they declare, else components
-    by name or alias. An unknown name is a :class:`HarnessError`."""
+    by name or alias, plain or qualified. An unknown name is a :class:`HarnessError`."""
     found = []
     for plugin in (p for p in registry.plugins if asked in (p.name, p.distribution)):
         found += [Subject(registry, plugin, WHOLE), *components(registry, plugin)]
     if not found:
         found = [
-            Subject(registry, owner, kind, spec)
+            Subject(registry, owner, kind, registry.named(kind, spec, owner))
             for kind in KINDS
-            for spec, owner in registry.components.get(kind, {}).get(asked, [])
+            for spec, owner in registry.called(kind, asked)
         ]
     if not found:
         known = {n for p in registry.plugins for n in (p.name, p.distribution)}
@@ -145,7 +144,7 @@ def _outcome(subject: Subject, title: str, check: Any) -> Outcome:
     except (Fault, HarnessError) as error:
         status, message, hint = "failed", error.message, error.hint
     except (Exception, SystemExit) as error:  # a stranger's code: anything may come out of it
-        status, message = "failed", _said(error)
+        status, message = "failed", in_one_line(error, subject.plugin.package)
     return Outcome(
         plugin=subject.plugin.label,
         kind=singular(subject.kind),
@@ -156,9 +155,3 @@ def _outcome(subject: Subject, title: str, check: Any) -> Outcome:
         hint=hint,
         seconds=round(time.perf_counter() - began, 3),
     )
-
-
-def _said(error: BaseException) -> str:
-    """An unforeseen error in one line, with the place that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return " ".join(f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})".split())

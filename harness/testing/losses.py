@@ -22,7 +22,13 @@ def prepare(subject: Subject) -> Step:
 
 def finite(step: Step) -> None:
     """On nine plain samples; and so is every gradient, of which some are not zero."""
-    loss, gradients = alone(step)
+    try:
+        loss, gradients = alone(step)
+    except KeyError as error:
+        raise Fault(
+            f"it asks for {error}, which it is not given",
+            "name what it reads in `sources` of its LossSpec, and of that what is encoded in `features`",
+        ) from error
     if not math.isfinite(loss):
         raise Fault(f"the loss of plain samples is {loss}", "look for the log of zero or a division by it")
     bad = [name for name, grad in gradients.items() if not torch.isfinite(grad).all()]
@@ -31,7 +37,8 @@ def finite(step: Step) -> None:
             f"the gradient of {bad[0]} is not finite",
             "a root or norm of zero has no gradient: add a little first",
         )
-    if not any(grad.abs().max() > 0 for grad in gradients.values()):
+    # The factor on the scores learns from any of them, and teaches nothing.
+    if not any(grad.abs().max() > 0 for name, grad in gradients.items() if not name.endswith("logit_scale")):
         raise Fault("no weight gets a gradient", "look for detach(), no_grad() or .item()")
 
 

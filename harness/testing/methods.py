@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.names import plain
 from harness.plan.ablation import cells_of, lay_cell
 from harness.plan.packaged import lay_recipes, lay_variants
 from harness.plan.plan import Request, build_plan
 from harness.plan.recipe import Layers, resolve, with_task
 from harness.plan.schema import Recipe
 from harness.plugins import Registry
+from harness.results.record import ResultRecord
 from harness.specs import DatasetSpec, MethodSpec
 from harness.testing.kit import Fault, NotChecked, Subject
 
@@ -90,15 +92,16 @@ def smoke(subject: Subject) -> None:
     smoke_run(subject.spec, subject.registry, "retrieval")
 
 
-def smoke_run(method: MethodSpec, registry: Registry, task: str) -> None:
-    """Train and score a method as `harness run` does, small, in a folder that is thrown away.
+def smoke_run(method: MethodSpec, registry: Registry, task: str) -> ResultRecord:
+    """Train and score a method as `harness run` does, small, in a folder that is thrown away; its record.
 
     Raises :class:`Fault` where losses or figures are no numbers, and whatever the run raises.
     """
     from harness.engine import run as engine
 
     dataset = registry.find("datasets", DATASET)[0]
-    if dataset.protocol_for(registry.find("tasks", task)[0].name) is None:
+    asked = registry.find("tasks", task)[0]
+    if dataset.protocol_for(asked.protocols or plain(asked.name)) is None:
         raise NotChecked(f"the generated data set has no protocol for the task {task}")
     request = Request(method=method.name, dataset=DATASET, task=task)
     full, _ = build_plan(request, registry)
@@ -121,6 +124,7 @@ def smoke_run(method: MethodSpec, registry: Registry, task: str) -> None:
     figures = {**metrics.t2v, **metrics.v2t, **metrics.figures}
     if not figures or not all(math.isfinite(value) for value in figures.values() if value is not None):
         raise Fault(f"the figures of its record are no numbers: {figures}")
+    return record
 
 
 def _small(recipe: Recipe, registry: Registry) -> Iterator[str]:

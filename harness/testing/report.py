@@ -11,6 +11,11 @@ from harness.testing.kit import Outcome
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
 _INDENT = " " * 11
 
+#: Nothing is broken but at blanks, so that paths and names can be copied.
+_WRAP = textwrap.TextWrapper(
+    110, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False
+)
+
 
 def lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """A line for each check as it ends, under its component; at the end the counts."""
@@ -27,7 +32,5 @@ def lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
         yield f"    {_MARKS[outcome.status]:<6} {outcome.check}"
         for said in (outcome.message, outcome.hint and f"-> {outcome.hint}"):
             if said:
-                yield textwrap.fill(
-                    said, 110, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False
-                )
+                yield _WRAP.fill(said)
     yield ", ".join(f"{counts[status]} {status}" for status in _MARKS if counts[status] or status == "passed")

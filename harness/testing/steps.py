@@ -120,7 +120,15 @@ def same_for_any_number(step: Step) -> None:
 @lru_cache(maxsize=4)  # the checks of one component
 def alone(step: Step, micro_batch: int = 0) -> tuple[float, dict[str, Tensor]]:
     """The step in this process."""
-    return first_step(Workers(0, 1, torch.device("cpu")), step, micro_batch)
+    try:
+        return first_step(Workers(0, 1, torch.device("cpu")), step, micro_batch)
+    except RuntimeError as error:
+        if "dtype" not in str(error):
+            raise
+        raise Fault(
+            f"a step in double precision fails: {' '.join(str(error).split())}",
+            "workers are compared in double precision: leave the dtype as the tower has it, no .float()",
+        ) from error
 
 
 def steady(step: Step) -> Step:

@@ -71,13 +71,19 @@ def prepare(subject: Subject) -> Bench:
 
 def form(bench: Bench) -> None:
     """``tokens [B, N, D]``, ``mask`` bool ``[B, N]``, ``pooled [B, D]`` or None; scores ``[texts, videos]``."""
+    given = bench.video.frames.clone()
     video, text = bench.encode(bench.video), bench.encode_text(bench.text)
+    if not torch.equal(given, bench.video.frames):
+        raise Fault(
+            "encode changes the frames that it is given", "no function of a name that ends in _ on them"
+        )
     for what, features in (("encode", video), ("encode_text", text)):
         _features(what, features, CLIPS)
     scores = bench.score(text[slice(0, 3)], video)
     if not isinstance(scores, Tensor) or scores.shape != (3, CLIPS):
         shape = list(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise Fault(f"score of 3 texts and {CLIPS} clips is {shape}", f"return [texts, videos], [3, {CLIPS}]")
+    _single("score", scores)
     scale = bench.module.logit_scale(bench.backbone)
     if not isinstance(scale, Tensor) or scale.numel() != 1 or not scale.item() > 0:
         raise Fault(
@@ -103,11 +109,21 @@ def _features(what: str, features: Features, count: int) -> None:
     if pooled is not None and (pooled.ndim != 2 or len(pooled) != count):
         raise Fault(f"{what}: pooled is {list(pooled.shape)}", f"[{count}, D], or None")
     for name, tensor in (("tokens", tokens[mask]), ("pooled", pooled)):
+        if tensor is not None:
+            _single(f"{what}: {name}", tensor)
         if tensor is not None and not torch.isfinite(tensor).all():
             raise Fault(
                 f"{what}: {name} of plain input are not finite",
                 "look for a division by zero or an empty softmax",
             )
+
+
+def _single(what: str, tensor: Tensor) -> None:
+    """Of a tower in single precision; less makes equal scores of unlike ones."""
+    if tensor.dtype != torch.float32:
+        raise Fault(
+            f"{what} of a tower in torch.float32 is {tensor.dtype}", "leave the dtype as the tower has it"
+        )
 
 
 def neighbours(bench: Bench) -> None:
@@ -233,7 +249,8 @@ def gradients(bench: Bench) -> None:
             + (f" and {len(bad) - 3} more" if len(bad) > 3 else ""),
             "a masked or empty clip makes 0 * inf on the way back: guard the value before the function, not after",
         )
-    if not any(grad.abs().max() > 0 for grad in found.values()):
+    # The factor on the scores learns from any of them, and teaches nothing.
+    if not any(grad.abs().max() > 0 for name, grad in found.items() if not name.endswith("logit_scale")):
         raise Fault(
             "no weight gets a gradient from the scores",
             "look for detach(), no_grad() or .data in encode or score",

@@ -6,13 +6,17 @@ import importlib
 import json
 import math
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from harness import plugins
 from harness.plugins import GROUP, Plugin, Registry, discover
 from harness.testing import Fault, Outcome, Subject, examine, parity, subjects
+from harness.testing.report import lines
+from tests.docs.blocks import plugins_of
 
 HERE = "tests.conformance.broken"
 
@@ -21,7 +25,7 @@ HERE = "tests.conformance.broken"
 def registry() -> Registry:
     """The installed plugins, and beside them the broken ones of this folder."""
     found = discover(entry_points(group=GROUP))
-    for name in ("modules", "losses", "api", "twin"):
+    for name in ("modules", "losses", "api", "twin", "data", "loud"):
         target = f"{HERE}.{name}"
         found.add(Plugin(f"broken_{name}", "tests", "1", target, importlib.import_module(target)))
     return found
@@ -48,6 +52,10 @@ TEMPORAL = {
     "maskless": ("padding is obeyed", "other pixels in masked frames changes scores"),
     "nan": ("features and scores have the promised form", "pooled of plain input are not finite"),
     "empty_nan": ("a clip without a frame poisons nothing", "without a real frame is not finite"),
+    "halved": ("features and scores have the promised form", "is torch.float16"),
+    "in_place": ("features and scores have the promised form", "changes the frames that it is given"),
+    "unpooled": ("features and scores have the promised form", "these features have no pooled vector"),
+    "untaught": ("gradients are finite", "no weight gets a gradient from the scores"),
     "unsaved": ("a saved module is loaded as it was", "scores otherwise"),
     "counting": ("the number of workers changes nothing", "depends on the number of workers"),
     "float_mask": ("features and scores have the promised form", "the mask is torch.float32"),
@@ -75,7 +83,8 @@ LOSSES = {
     "detached": ("the number of workers changes nothing", "the gradient of"),
     "random": ("the same samples have the same loss", "another loss the second time"),
     "infinite": ("loss and gradients are finite", "the loss of plain samples is nan"),
-    "nowhere": ("the factory makes a loss", "cannot be imported"),
+    "unnamed": ("loss and gradients are finite", "it asks for 'frame', which it is not given"),
+    "nowhere": ("the factory makes a loss", "has no 'nowhere'"),
 }
 
 
@@ -99,6 +108,10 @@ OTHERS = {
     ("plugins", "broken_losses"): "imports torch",
     ("plugins", "broken_api"): "written for hook API 98..99",
     ("plugins", "broken_twin"): "loss 'info_nce' is declared by",
+    ("plugins", "broken_loud"): "prints 'thank you for choosing loud'",
+    ("datasets", "broken_text_paths"): "the path of clip owl is a str",
+    ("datasets", "broken_plain_error"): "over an empty folder it raises FileNotFoundError",
+    ("datasets", "broken_empty"): "over its own sample it says: there is no",
 }
 
 
@@ -107,6 +120,41 @@ def test_everything_else_is_named(registry, kind, name):
     """A negative rate, a changed input, a misspelt recipe; a plugin that is heavy, old or takes a name."""
     found = failed(registry, kind, name)
     assert any(OTHERS[kind, name] in outcome.message for outcome in found.values()), found
+
+
+def test_a_task_that_returns_nothing():
+    """A task without a result on the first worker is named, in a run as by the kit."""
+    with plugins_of(Path(__file__).parent / "broken", "lying.py"):
+        found = failed(plugins.registry(), "tasks", "silent")
+    assert [outcome.message for outcome in found.values()] == [
+        "the task 'silent' returned nothing on the first worker"
+    ]
+
+
+def test_a_task_whose_audit_disagrees():
+    """A task is scored, also one with another's protocols, and figures that its audit does not give are named."""
+    with plugins_of(Path(__file__).parent / "broken", "lying.py"):
+        found = failed(plugins.registry(), "tasks", "lying:lying")
+    assert [outcome.message for outcome in found.values()] == ["its record says right = 99.0, its audit 50.0"]
+
+
+def test_a_sound_data_set_beside_them_passes(registry):
+    """The data set that the broken ones are made of has no fault."""
+    assert failed(registry, "datasets", "broken_sound") == {}
+
+
+def test_a_name_of_two_is_checked_by_its_qualified_one(registry):
+    """A name that two plugins declare is checked with the plugin before it, and then works as such."""
+    [subject] = subjects(registry, "broken_twin:info_nce")
+    assert (subject.kind, subject.name) == ("losses", "broken_twin:info_nce")
+    assert {s.name for s in subjects(registry, "info_nce")} == {"broken_twin:info_nce", "standard:info_nce"}
+
+
+def test_paths_are_not_broken_in_the_report():
+    """However long the line, what is copied from it is whole."""
+    path = "/a/long-path/" + "with-hyphens/" * 12 + "module.py:7"
+    outcome = Outcome(plugin="p", kind="loss", name="n", check="c", status="failed", message=f"see {path}")
+    assert any(path in line for text in lines([outcome]) for line in text.splitlines())
 
 
 def test_a_plugin_that_cannot_be_imported_is_one_line(cli, monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 from harness.plugins import registry
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TOUCHED = re.compile(r"^touch (.+)$", re.MULTILINE)
 _FILE = re.compile(r"# (\S+\.(?:py|yaml|csv|toml))\n")
 
 
@@ -36,9 +37,13 @@ def blocks(page: str) -> list[Block]:
 
 
 def write_files(page: str, folder: Path) -> list[str]:
-    """Write the blocks that are files, those of one name joined; returns their names."""
+    """Write the blocks that are files, those of one name joined; returns their names. What the page has
+    somebody ``touch`` is there too, and nothing else."""
     files: dict[str, str] = {}
     for block in blocks(page):
+        if block.language == "bash":
+            for touched in _TOUCHED.findall(block.text):
+                files |= dict.fromkeys(touched.split(), "")
         if block.file:
             first, text = block.text.split("\n", 1)  # a comment to the reader, but no csv has comments
             text = text if block.file.endswith(".csv") else f"{first}\n{text}\n"
@@ -46,8 +51,6 @@ def write_files(page: str, folder: Path) -> list[str]:
     for name, text in files.items():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.suffix == ".py" and place.parent != folder:
-            (place.parent / "__init__.py").touch()
         place.write_text(text, encoding="utf-8")
     return list(files)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.plugins import registry
+from harness.scaffold import plugin as scaffold
 from tests.docs.blocks import blocks, plugins_of, write_files
 from tests.docs.pages import DOCS
 
@@ -67,6 +69,16 @@ def test_the_blocks_are_the_example(built):
     assert typed == there - {Path("README.md")}
     for name in typed:
         assert (built / name).read_bytes() == (EXAMPLE / name).read_bytes(), name
+
+
+def test_the_tests_that_stay(tmp_path, monkeypatch):
+    """Of the tests that ``harness new plugin`` writes only the kit's are left: the others import what is replaced."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scaffold, "check_name", lambda name, registry: None)  # the example may be installed
+    scaffold.create("xpool", "temporal", Path("harness-xpool"), registry())
+    for line in re.findall(r"^rm (\S+)$", PAGE, re.MULTILINE):
+        Path(line).unlink()
+    assert [path.name for path in Path("harness-xpool/tests").iterdir()] == ["test_conformance.py"]
 
 
 def test_the_shell(loaded, built, monkeypatch):

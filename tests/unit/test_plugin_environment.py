@@ -101,6 +101,37 @@ def test_what_is_no_plugin_is_an_error(found, item):
         found(PLUGINS=item)
 
 
+def test_a_folder_without_an_init_says_what_to_do(tmp_path, found):
+    """A folder that is no package is named with what makes it one."""
+    folder = tmp_path / "mine_h"
+    folder.mkdir()
+    write(folder, "plugin")
+    with pytest.raises(HarnessError, match="a folder that is no package") as caught:
+        found(PLUGINS=folder)
+    assert caught.value.hint == "put an __init__.py into it, which may be empty"
+
+
+def test_a_distributions_folder_leads_to_its_package(tmp_path, found):
+    """The folder of a whole distribution in place of its package's is answered with that one."""
+    package = tmp_path / "harness-mine" / "src" / "harness_mine"
+    package.mkdir(parents=True)
+    write(package, "plugin")
+    with pytest.raises(HarnessError) as caught:
+        found(PLUGINS=tmp_path / "harness-mine")
+    assert caught.value.hint == f"did you mean {package}?"
+
+
+def test_a_folder_here_needs_a_slash(tmp_path, found, monkeypatch):
+    """The bare name of a folder here that cannot be imported is answered with its path."""
+    (tmp_path / "mine_i").mkdir()
+    (tmp_path / "mine_i" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    with pytest.raises(HarnessError) as caught:
+        found(PLUGINS="mine_i")
+    assert caught.value.hint == "write ./mine_i for the one in this folder"
+
+
 def test_a_name_that_is_taken(tmp_path, found):
     """A file that is called like an installed module is isolated with the reason, and hides nothing."""
     registry = found(PLUGINS=write(tmp_path, "json"))

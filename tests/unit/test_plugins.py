@@ -9,16 +9,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import harness
-from harness import HarnessError, hookspecs
+from harness import DatasetSpec, HarnessError, LossSpec, ProtocolSpec, hookspecs
 from harness.kinds import KINDS
 from harness.listing import plugin_listing
-from harness.plugins import GROUP, Registry, discover, load_factory
+from harness.plugins import GROUP, Plugin, Registry, discover, load_factory
+from harness.spec_types import wrong_field
 
 CORE = Path(harness.__file__).parent
 PLUGINS = CORE.parent / "plugins"
@@ -29,6 +32,8 @@ PUBLIC = {
     *("harness.data.annotations", "harness.data.files", "harness.data.scenes", "harness.data.writing"),
 }
 PUBLIC_PACKAGES = ("harness.results.",)
+
+PROTOCOL = ProtocolSpec(name="test", summary="", train="train", test="test")
 
 GOOD = """
 from harness import LossSpec, MethodSpec, hookimpl
@@ -74,7 +79,46 @@ BROKEN = {
     ),
     "nothing returned": (
         "@hookimpl\ndef harness_methods():\n    pass",
-        "harness_methods() failed: TypeError",
+        "harness_methods() returned a NoneType, expected a list of MethodSpec",
+    ),
+    "one instead of a list": (
+        "@hookimpl\ndef harness_methods():\n    return MethodSpec(name='one', summary='', recipe='')",
+        "harness_methods() returned a MethodSpec, expected a list of MethodSpec",
+    ),
+    "exit in a hook": (
+        "@hookimpl\ndef harness_methods():\n    raise SystemExit(3)",
+        "harness_methods() failed: SystemExit: 3",
+    ),
+    "one name twice": (
+        "@hookimpl\ndef harness_methods():\n    return 2 * [MethodSpec(name='one', summary='', recipe='')]",
+        "it declares the method 'one' twice",
+    ),
+    "a field that there is not": (
+        "@hookimpl\ndef harness_methods():\n    return [MethodSpec(name='one', summery='', recipe='')]",
+        "unexpected keyword argument 'summery' (",
+    ),
+    "no name": (
+        "@hookimpl\ndef harness_methods():\n    return [MethodSpec(name=None, summary='', recipe='')]",
+        "harness_methods(): method None: name is None, expected str",
+    ),
+    "no aliases": (
+        "@hookimpl\ndef harness_methods():\n"
+        "    return [MethodSpec(name='one', summary='', recipe='', aliases=None)]",
+        "method 'one': aliases is None, expected a tuple of str",
+    ),
+    "a tuple without its comma": (
+        "@hookimpl\ndef harness_methods():\n"
+        "    return [MethodSpec(name='one', summary='', recipe='', aliases=('One'))]",
+        "aliases is 'One', expected a tuple of str; a tuple of one needs a comma",
+    ),
+    "recipes in a list": (
+        "@hookimpl\ndef harness_methods():\n"
+        "    return [MethodSpec(name='one', summary='', recipe='', recipes=['a:b.yaml'])]",
+        "method 'one': recipes is ['a:b.yaml'], expected a dict",
+    ),
+    "a module that answers with an error": (
+        "def __getattr__(name):\n    raise OSError(name)",
+        "its hooks cannot be read: OSError: HARNESS_API (",
     ),
     "name that is a path": (
         "@hookimpl\ndef harness_methods():\n    return [MethodSpec(name='a/b', summary='', recipe='')]",
@@ -152,6 +196,52 @@ def test_a_broken_plugin_is_isolated(add, source, problem):
     assert problem in broken.problem and "\n" not in broken.problem
     assert names(registry) == before
     registry.emit("step", {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("options", dict, "a subclass of harness.Options"),
+        ("small", "tiny", "a dict or None"),
+        ("generated", "yes", "bool"),
+        ("protocols", PROTOCOL, "a tuple of ProtocolSpec; a tuple of one needs a comma, (x,)"),
+        ("protocols", (replace(PROTOCOL, n_queries="2"),), "int"),
+        ("protocols", (replace(PROTOCOL, tasks="retrieval"),), "a tuple of str"),
+    ],
+)
+def test_a_field_of_another_type(field, value, expected):
+    """A spec's fields, and those of the protocols in it, are what they are declared to be, or named."""
+    sound = DatasetSpec(name="mine", summary="", factory="a:b", protocols=(PROTOCOL,), small=None)
+    assert wrong_field(sound) == ""
+    assert f"expected {expected}" in wrong_field(replace(sound, **{field: value}))
+
+
+def test_a_list_does_for_a_tuple():
+    """What is a tuple by declaration may be written as a list."""
+    assert (
+        wrong_field(LossSpec(name="mine", summary="", factory="a:b", sources=["text"], features=None)) == ""
+    )
+
+
+def test_the_authors_own_line_is_named(add):
+    """What an error is about stands with the line of the plugin, not with that of whatever it called."""
+    source = "import json\n@hookimpl\ndef harness_methods():\n    return json.loads('{')\n"
+    (broken,) = [plugin for plugin in add({"probe-bad": GOOD + source}).plugins if plugin.problem]
+    line = 1 + (GOOD + source).splitlines().index("    return json.loads('{')")
+    assert broken.problem.endswith(f"probe_bad.py:{line})")
+
+
+def test_a_class_is_no_plugin():
+    """An entry point to a class instead of an instance is named, since its hooks would lack ``self``."""
+
+    class Mine:
+        @hookspecs.hookimpl
+        def harness_losses(self):
+            return []
+
+    registry = Registry()
+    registry.add(Plugin("mine", "tests", "1", "tests:Mine", Mine))
+    assert registry.plugins[0].problem == "Mine is a class, expected a module or an instance"
 
 
 def test_an_unknown_name_mentions_broken_plugins(add):
@@ -319,6 +409,27 @@ def test_a_factory_that_cannot_be_imported_names_its_plugin(add):
     with pytest.raises(HarnessError) as caught:
         load_factory(spec.factory, plugin)
     assert plugin.label in caught.value.message and "probe_good:none" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("factory", "source", "said", "hint"),
+    [
+        ("probe_part", "", "which is no place", "package.module:callable"),
+        ("probe_part:biuld", "def build(): ...", "has no 'biuld'", "did you mean probe_part:build?"),
+        ("probe_part:build", "import os\n\nos.nothing", "AttributeError", "repair that module"),
+        ("probe_part:build", "def (", "SyntaxError", "repair that module"),
+    ],
+)
+def test_a_factory_that_cannot_be_had(add, factory, source, said, hint):
+    """Whatever keeps a factory from being imported is one line with its plugin and the place, and a hint."""
+    add({"probe-part": source})
+    owner = Plugin("mine", "tests", "1", "probe_part", ModuleType("probe_part"))
+    with pytest.raises(HarnessError) as caught:
+        load_factory(factory, owner)
+    assert "plugin mine (tests 1)" in caught.value.message and said in caught.value.message
+    assert hint in caught.value.hint
+    if "os.nothing" in source:
+        assert caught.value.message.endswith("probe_part.py:3)")
 
 
 def test_the_command_works_beside_broken_plugins(tmp_path, harness):

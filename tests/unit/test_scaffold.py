@@ -103,6 +103,7 @@ def test_every_kind_has_templates():
         ("meanP", "cannot be the name"),
         ("mean_pool", "is the name of one of the installed temporal modules"),
         ("standard", "harness_standard is installed already"),
+        ("features", "would be a class Features, which its own code imports"),
     ],
 )
 def test_names_that_are_none_or_taken(tmp_path, name, said):

@@ -46,6 +46,13 @@ class Infinite(Contrast):
         return inputs.similarity("text", "video").log().sum()
 
 
+class Unnamed(Contrast):
+    """Reads a source that its spec does not name."""
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        return inputs.similarity("text", "frame").mean()
+
+
 def contrast(options) -> Loss:
     return Contrast()
 
@@ -66,6 +73,10 @@ def infinite(options) -> Loss:
     return Infinite()
 
 
+def unnamed(options) -> Loss:
+    return Unnamed()
+
+
 def negative(options):
     return lambda step, total, base: 1 - 2 * step / total
 
@@ -80,7 +91,7 @@ def in_place(options):
 
 @hookimpl
 def harness_losses():
-    for name in ("contrast", "by_share", "detached", "random", "infinite"):
+    for name in ("contrast", "by_share", "detached", "random", "infinite", "unnamed"):
         yield LossSpec(name=f"broken_{name}", summary="for tests", factory=f"{__name__}:{name}")
     yield LossSpec(name="broken_nowhere", summary="for tests", factory=f"{__name__}:nowhere")
 

@@ -56,6 +56,36 @@ class EmptyNaN(FrameMean):
         return Features(found.tokens, found.mask, (found.tokens * real).sum(dim=1) / real.sum(dim=1))
 
 
+class Halved(FrameMean):
+    """Its scores are in half precision, where unlike ones become equal."""
+
+    def score(self, text: Features, video: Features) -> torch.Tensor:
+        return super().score(text, video).half()
+
+
+class InPlace(FrameMean):
+    """Paints over the frames that it is given."""
+
+    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+        video.frames[:, 0] = 0
+        return super().encode(backbone, video)
+
+
+class Unpooled(FrameMean):
+    """Has no vector for a clip, and the score that compares such."""
+
+    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+        found = super().encode(backbone, video)
+        return Features(found.tokens, found.mask)
+
+
+class Untaught(FrameMean):
+    """Lets no gradient through but that of the factor on its scores."""
+
+    def score(self, text: Features, video: Features) -> torch.Tensor:
+        return super().score(text, video).detach()
+
+
 class Unsaved(FrameMean):
     """What decides its score is no parameter."""
 
@@ -95,6 +125,10 @@ CLASSES = {
     "maskless": Maskless,
     "nan": NaN,
     "empty_nan": EmptyNaN,
+    "halved": Halved,
+    "in_place": InPlace,
+    "unpooled": Unpooled,
+    "untaught": Untaught,
     "unsaved": lambda: Unsaved(32),
     "counting": Counting,
     "float_mask": FloatMask,
