@@ -110,6 +110,19 @@ def test_gradient_norm_is_global_and_nan_names_its_parameter():
         clip_gradients(parameters, 1.0, "here")
 
 
+def test_gradients_without_a_norm_are_an_error_with_a_reason():
+    """Finite gradients whose squares are none name the largest parameter, and no gradient at all says so."""
+    made = model()
+    parameters = list(made.named_parameters())
+    with pytest.raises(HarnessError, match="the loss depends on no parameter that is trained, here"):
+        clip_gradients(parameters, 1.0, "here")
+    for _, parameter in parameters:
+        parameter.grad = torch.full_like(parameter, 2.0)
+    made["head"].weight.grad[0, 0] = -1e25
+    with pytest.raises(HarnessError, match=r"head\.weight is too large for its norm, 1e\+25, here"):
+        clip_gradients(parameters, 1.0, "here")
+
+
 def test_samples_leave_out_what_cannot_be_used(tmp_path):
     """Missing and damaged clips make no sample; captions are grouped or expanded as asked."""
     clips = [Clip("a", tmp_path / "a"), Clip("b", None), Clip("c", tmp_path / "c"), Clip("d", tmp_path / "d")]
