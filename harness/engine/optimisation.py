@@ -34,9 +34,14 @@ def freeze(
         if parameter.requires_grad:
             chosen.append((name, parameter))
     if not chosen:
+        # As a recipe writes them: without the name of the model in the whole of model and loss.
+        asked, known = (
+            [name.removeprefix("model.") for name in names]
+            for names in (patterns, dict(model.named_parameters()))
+        )
         raise HarnessError(
-            f"no parameter matches the trainable patterns {', '.join(patterns)}",
-            f"names look like {next(iter(dict(model.named_parameters())))}",
+            f"no parameter matches the trainable patterns {', '.join(asked)}",
+            f"names look like {known[0]}",
         )
     return chosen
 

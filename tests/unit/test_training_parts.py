@@ -92,8 +92,10 @@ def test_freezing_leaves_only_what_matches():
     made = model()
     assert [name for name, _ in freeze(made, ["head.*"])] == ["head.weight", "head.bias"]
     assert not made["backbone"].weight.requires_grad
-    with pytest.raises(HarnessError, match="no parameter matches"):
-        freeze(made, ["nothing"])
+    with pytest.raises(HarnessError, match="no parameter matches") as caught:
+        freeze(torch.nn.ModuleDict({"model": made}), ["model.nothing"])
+    assert caught.value.message.endswith("trainable patterns nothing")
+    assert caught.value.hint == "names look like backbone.weight"  # as a recipe has to write them
 
 
 def test_gradient_norm_is_global_and_nan_names_its_parameter():
