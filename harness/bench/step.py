@@ -21,7 +21,7 @@ import torch
 
 from harness.bench import memory
 from harness.engine.execute import here
-from harness.engine.train import Trainer
+from harness.engine.train import Trainer, autocast
 from harness.errors import HarnessError
 from harness.models import Batch, TextBatch, VideoBatch
 from harness.models.assembly import VideoTextModel, build_loss, build_model, sources_of
@@ -56,6 +56,7 @@ class Result:
     batch: int
     frames: int
     device: str
+    arithmetic: str  # in bf16 the order of a sum shows in the gradients: compare them in single precision
     whole: Step
     parts: Step
 
@@ -87,6 +88,7 @@ def measure(method: str, settings: Sequence[str], backbone: str, batch: int, mic
         batch,
         recipe.data.frames,
         here().device.type,
+        "bf16" if isinstance(autocast(here().device, stage.precision), torch.autocast) else "fp32",
         whole,
         parts,
     )
@@ -201,7 +203,7 @@ def summary(result: Result) -> str:
         markdown_table(["batch", "seconds", "MB at peak", "loss"], rows),
         "",
         f"{result.method}, {result.backbone}, {result.loss}: batch {result.batch} of {result.frames} frames, on "
-        f"{result.device}; medians of {TIMED} steps",
+        f"{result.device} in {result.arithmetic}; medians of {TIMED} steps",
         f"difference of the losses {result.loss_difference:.1e}, of the gradients' norms "
         f"{result.gradient_difference:.1e}; time {result.parts.seconds / result.whole.seconds:.2f}x",
     ]

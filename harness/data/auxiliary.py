@@ -178,6 +178,7 @@ def _database(path: Path) -> Iterator[tuple[str, str, str]]:
     try:
         # Unlocked, since a data set may lie where nothing can be written.
         with lmdb.open(str(path), readonly=True, lock=False, readahead=False) as base, base.begin() as view:
+            _check_length(path, base.stat())
             for number, (key, value) in enumerate(view.cursor(), start=1):
                 place = f"entry {number}"
                 try:
@@ -187,6 +188,16 @@ def _database(path: Path) -> Iterator[tuple[str, str, str]]:
                 yield place, *_checked(path, place, name, text)
     except lmdb.Error as error:
         raise HarnessError(f"{path} is no sound LMDB database: {error}", "get the folder again") from error
+
+
+def _check_length(path: Path, stat: Mapping[str, int]) -> None:
+    """Refuse a file that was cut short: reading a page behind its end would kill the process."""
+    pages = 2 + sum(stat[kind] for kind in ("branch_pages", "leaf_pages", "overflow_pages"))
+    needed, size = pages * stat["psize"], (path / LMDB_FILE).stat().st_size
+    if size < needed:
+        raise HarnessError(
+            f"{path / LMDB_FILE} is cut short: {size:,} bytes of at least {needed:,}", "get the folder again"
+        )
 
 
 def _checked(path: Path, place: str, name: object, text: str) -> tuple[str, str]:

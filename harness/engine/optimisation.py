@@ -29,11 +29,13 @@ def freeze(
     (see :meth:`harness.models.Backbone.depth`; None: no layer of a tower).
     """
     named = dict(model.named_parameters())
-    for pattern in patterns:
+    # As a recipe writes them: without the name of the model in the whole of model and loss.
+    shown = [pattern.removeprefix("model.") for pattern in patterns]
+    for pattern, written in zip(patterns, shown, strict=True):
         if not any(fnmatchcase(name, pattern) for name in named):
             raise HarnessError(
-                f"no parameter matches the trainable pattern {pattern}",
-                f"correct it, or remove it; names look like {next(iter(named))}",
+                f"no parameter matches the trainable pattern {written}",
+                f"correct it, or remove it; names look like {next(iter(named)).removeprefix('model.')}",
             )
     chosen = []
     for name, parameter in named.items():
@@ -43,8 +45,8 @@ def freeze(
             chosen.append((name, parameter))
     if not chosen:
         raise HarnessError(
-            f"nothing is left to train of {', '.join(patterns)}: all of it lies in the {layers} frozen layers",
-            "lower freeze_layers, or train more",
+            f"nothing is left to train of {', '.join(shown)}: all of it lies in the {layers} frozen layers",
+            "lower train.freeze_layers, or train more",
         )
     return chosen
 
@@ -79,20 +81,34 @@ def make_optimizer(
 def clip_gradients(parameters: Sequence[tuple[str, nn.Parameter]], limit: float, where: str) -> float:
     """Scale the gradients to a global norm of at most ``limit`` (0: leave them); returns the norm.
 
-    A gradient that is not finite is an error that names its parameter.
+    A gradient that is not finite, or too large for its square, is an error that names its parameter; no
+    gradient at all is one too.
     """
     grads = [p.grad for _, p in parameters if p.grad is not None]
+    if not grads:
+        raise HarnessError(
+            f"the loss depends on no parameter that is trained, {where}",
+            "let train.trainable match a part that the loss uses, or choose another loss",
+        )
     norms = [norm.float() if norm.dtype == torch.float16 else norm for norm in torch._foreach_norm(grads)]
     norm = float(torch.linalg.vector_norm(torch.stack(norms)))
     if not math.isfinite(norm):
-        bad = next(n for n, p in parameters if p.grad is not None and not torch.isfinite(p.grad).all())
         raise HarnessError(
-            f"the gradient of {bad} is not finite, {where}",
-            "lower train.lr, or give train.precision more digits",
+            f"{_overflowing(parameters)}, {where}", "lower train.lr, or give train.precision more digits"
         )
     if limit and norm > limit:
         torch._foreach_mul_(grads, limit / (norm + 1e-6))
     return norm
+
+
+def _overflowing(parameters: Sequence[tuple[str, nn.Parameter]]) -> str:
+    """What is wrong with gradients whose norm is not finite: numbers may be, and their squares not."""
+    grads = {name: p.grad for name, p in parameters if p.grad is not None}
+    for name, grad in grads.items():
+        if not torch.isfinite(grad).all():
+            return f"the gradient of {name} is not finite"
+    largest = max(grads, key=lambda name: float(grads[name].abs().max()) if grads[name].numel() else 0.0)
+    return f"the gradient of {largest} is too large for its norm, {float(grads[largest].abs().max()):.2g}"
 
 
 def _group_of(name: str, groups: Sequence[Group]) -> tuple[int, Group]:

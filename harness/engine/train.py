@@ -127,7 +127,8 @@ class Trainer:
         now = progress.seconds  # by the first worker's clock, so that all of them end with the same step
         begun, total = length.meter(done, now)
         with meter(f"training {name}", total, begun, self.workers.first) as shown:
-            while not length.ended(done, now):
+            # An epoch that a checkpoint was written at the very end of has still to be judged.
+            while progress.step or not length.ended(done, now):
                 order = epoch_order(len(samples), self.seed, name, progress.epoch)
                 jobs = [
                     self._job(samples, name, progress.epoch, order, step, batch, sources)
@@ -217,7 +218,8 @@ class Trainer:
             )
         self._clamp("before_backward", stage)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        if value.requires_grad:  # what is trained may be beside what the loss uses: see clip_gradients
+            value.backward()
         encoded.backward()
         self.workers.average_gradients([p for _, p in parameters])
         norm = clip_gradients(parameters, stage.clip_grad_norm, blame)

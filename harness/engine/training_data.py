@@ -48,11 +48,17 @@ def training_data(
     chosen = share_of(clips, data.train_fraction)
     others = {source: further_texts(dataset, split, source, data.auxiliary) for source in further(sources)}
     described = {source: by_clip(texts).keys() for source, texts in others.items()}
-    unusable = {clip.id: "not found" for clip in chosen if clip.path is None}
-    for clip in chosen:
-        lacking = next((source for source, names in described.items() if clip.id not in names), "")
-        if lacking:
-            unusable.setdefault(clip.id, f"no {lacking}")
+    lacking = {
+        clip.id: f"no {source}"
+        for source, names in reversed(described.items())
+        for clip in clips
+        if clip.id not in names
+    }
+    unusable = {
+        clip.id: "not found" if clip.path is None else lacking[clip.id]
+        for clip in chosen
+        if clip.path is None or clip.id in lacking
+    }
     present = [clip for clip in chosen if clip.id not in unusable]
     for source, frames in batches.readers(sources).items():
         what = "training clips" if source == "video" else "middle frames"
@@ -64,7 +70,8 @@ def training_data(
             unusable.update(part)
     usable = samples(chosen, captions, data.captions, unusable, others, kind)
     require_training_samples(usable, name, split)
-    all_of_them = samples(clips, captions, data.captions, {}) if data.train_fraction < 1 else usable
+    # What is damaged in the rest is not known.
+    all_of_them = samples(clips, captions, data.captions, lacking) if data.train_fraction < 1 else usable
     return TrainingData(usable, unusable, len(all_of_them))
 
 

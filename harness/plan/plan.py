@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from harness import __version__, places
+from harness.data.auxiliary import LMDB_FILE
 from harness.errors import HarnessError
 from harness.names import in_path, plain
 from harness.plan import recipe as recipes
@@ -177,11 +178,13 @@ def _module_files(recipe: Recipe, registry: Registry) -> dict[str, str]:
 
 
 def _sha256_of(place: str) -> str:
-    """Of a file, or of the files of a folder (a database) by name."""
+    """Of a file, or of the files of a folder by name; of a database its data alone, as whoever reads it may
+    write into its lock."""
     path = Path(place)
     if path.is_file():
         return sha256_file(path)
-    return digest({str(p.relative_to(path)): sha256_file(p) for p in sorted(path.rglob("*")) if p.is_file()})
+    whole = (path / LMDB_FILE,) if (path / LMDB_FILE).is_file() else sorted(path.rglob("*"))
+    return digest({str(p.relative_to(path)): sha256_file(p) for p in whole if p.is_file()})
 
 
 def _sources(recipe: Recipe, roots: dict[str, str], registry: Registry) -> dict[str, StageData]:

@@ -8,13 +8,16 @@ from msgspec import Meta
 
 from harness import Options
 
+_Rows = Annotated[int, Meta(ge=0)]
+_Beta = Annotated[float, Meta(ge=0, lt=1)]
+
 
 class VideoProxiesOptions(Options):
     """``proxies`` counts the class token too (the reference's add_cls_num + 1)."""
 
-    proxies: int = 4
+    proxies: Annotated[int, Meta(ge=1)] = 4
     temporal_embedding: bool = True  # whether there is a temporal table at all
-    temporal_size: int = 0  # rows of the temporal table; 0: the recipe's frames
+    temporal_size: _Rows = 0  # rows of the temporal table; 0: the recipe's frames
     temporal_init_std: float = 0.0  # the reference starts at zero
     # The logarithm of the factor on similarities, set when the model is made; 0: the backbone's own.
     logit_scale_init: float = 0.0
@@ -27,7 +30,7 @@ class FullAttentionOptions(Options):
     """As those of :class:`VideoProxiesOptions`."""
 
     temporal_embedding: bool = True
-    temporal_size: int = 0
+    temporal_size: _Rows = 0
     temporal_init_std: float = 0.0
 
 
@@ -40,8 +43,8 @@ class OmnisourceOptions(Options):
 class HFAdamWOptions(Options):
     """As in the published configurations."""
 
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = 1e-6
+    betas: tuple[_Beta, _Beta] = (0.9, 0.98)
+    eps: Annotated[float, Meta(ge=0)] = 1e-6
 
 
 class ScheduleOptions(Options):

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from harness import HarnessError
 from harness.models import (
     Attention,
     Backbone,
@@ -137,10 +136,6 @@ class VideoProxies(TemporalModule):
 
 
 def build(options: VideoProxiesOptions, context: BuildContext) -> VideoProxies:
-    if options.proxies < 1:
-        raise HarnessError(
-            f"video_proxies needs at least one proxy, got {options.proxies}", "set model.temporal.proxies"
-        )
     tower = context.backbone.visual
     tower.require("class_token", "temporal module 'video_proxies'")
     if options.logit_scale_init:

@@ -43,9 +43,12 @@ class ScheduleOptions(Options):
     warmup: Annotated[float, Meta(ge=0, le=1)] = 0.1
 
 
+_Beta = Annotated[float, Meta(ge=0, lt=1)]
+
+
 class AdamWOptions(Options):
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = 1e-6
+    betas: tuple[_Beta, _Beta] = (0.9, 0.98)
+    eps: Annotated[float, Meta(ge=0)] = 1e-6
 
 
 class DualSoftmaxOptions(Options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 
 import pytest
@@ -48,6 +49,19 @@ def test_a_database_is_read(tmp_path):
     (tmp_path / "bad" / "data.mdb").write_bytes(b"x" * 9000)
     with pytest.raises(HarnessError, match="no sound LMDB database"):
         read_captions(tmp_path / "bad")
+
+
+def test_a_database_that_was_cut_short_is_refused(tmp_path):
+    """A file that ends before its last page is an error with both sizes, not the death of the process."""
+    lmdb = pytest.importorskip("lmdb")
+    with lmdb.open(str(tmp_path)) as base, base.begin(write=True) as change:
+        for number in range(500):
+            change.put(b"%d" % number, b"x" * 500)
+    assert len(read_captions(tmp_path)) == 500
+    file = tmp_path / "data.mdb"
+    os.truncate(file, file.stat().st_size // 2)
+    with pytest.raises(HarnessError, match=r"data\.mdb is cut short: [\d,]+ bytes of at least "):
+        read_captions(tmp_path)
 
 
 def test_a_database_needs_its_package(tmp_path, monkeypatch):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness import HarnessError
 from harness.plan.packaged import lay_recipes, lay_variants
+from harness.plan.plan import Request, build_plan
 from harness.plan.recipe import resolve
 from harness.plan.schema import Recipe
 from harness.plugins import registry
@@ -53,3 +55,19 @@ def test_a_variant_of_a_data_set_has_the_same_name():
     """`b16` is one name for both files; on other data sets the plain one is meant."""
     assert recipe("didemo", "b16") != recipe("didemo")
     assert recipe("lsmdc", "b16").data.text_length == recipe("lsmdc").data.text_length
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("model.temporal.proxies", "0"),
+        ("model.temporal.temporal_size", "-1"),
+        ("train.optimizer.betas", "[1.0, 0.98]"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_path(path, value):
+    """No proxy would leave nothing to read out, a table of less than no rows cannot be made, and a beta of
+    one divides by zero: each is said before any work."""
+    with pytest.raises(HarnessError) as caught:
+        build_plan(Request(method="clip_vip", dataset="shapes", settings=(f"{path}={value}",)), registry())
+    assert path.removeprefix("train.") in caught.value.message and "--set" in caught.value.hint

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.engine.micro_batch import encoded
 from harness.engine.train import Trainer
 from harness.engine.workers import Workers
-from harness.models import Batch, Encoding, TextBatch, VideoBatch
+from harness.models import Batch, Encoding, Features, TextBatch, VideoBatch
 from harness.models.assembly import VideoTextModel, build_loss, build_model, sources_of
 from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
@@ -97,6 +98,26 @@ def test_the_gradient_is_that_of_the_whole_batch(loss):
 def test_a_pairwise_head_is_scored_in_tiles():
     """A cross-encoder's pairs are scored 8 x 8 at a time, with the gradient of all at once."""
     _compare("info_nce", "tight_transformer, dropout: 0.0, layers: 1", 2)
+
+
+def test_random_draws_are_repeated():
+    """What an encoder draws at random is drawn again on the way back: the gradient of a weight is what its
+    own features were made with."""
+    torch.manual_seed(0)
+    weight, drawn = torch.nn.Parameter(torch.ones(3, dtype=torch.float64)), []
+
+    def encode(texts: TextBatch) -> Features:
+        drawn.append(torch.rand(len(texts), 3, dtype=torch.float64))
+        vectors = drawn[-1] * weight
+        return Features(vectors[:, None], torch.ones(len(texts), 1, dtype=torch.bool), vectors)
+
+    names = tuple("abcde")
+    made = encoded(encode, {"text": TextBatch(names, names, names, {})}, 2, torch.device("cpu"))
+    made.features["text"].pooled.sum().backward()
+    torch.rand(7)  # whatever the loss draws
+    made.backward()
+    assert len(drawn) == 6 and len(torch.cat(drawn[:3]).unique()) == 15
+    assert torch.equal(weight.grad, torch.cat(drawn[:3]).sum(dim=0))
 
 
 def _compare(loss: str, temporal: str, steps: int, count: int = BATCH) -> None:

@@ -64,6 +64,32 @@ def test_the_best_epoch_is_kept_and_survives_a_restart(small_shapes, tmp_path):
     assert (tmp_path / checkpoint.BEST).exists()
 
 
+def test_the_last_epoch_is_judged_after_a_restart_too(small_shapes, tmp_path):
+    """A run that was stopped while its last epoch was judged, right after a checkpoint of its last step,
+    judges that epoch when it goes on."""
+    plan = _plan()
+    model, dataset, batches = opened(plan)
+    usable = samples(dataset.clips("train"), dataset.captions("train"), "one_per_clip", {})
+    judged: list[int] = []
+
+    def judge() -> float:
+        judged.append(len(judged))
+        if len(judged) == 3:
+            raise KeyboardInterrupt
+        return float(len(judged))
+
+    def trainer():
+        return Trainer(
+            *(model, plan.recipe, {"finetune": usable}, batches, ALONE, registry(), 0, tmp_path, 2),
+            judge=judge,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer().run()
+    progress = trainer().run()
+    assert (progress.best_epoch, progress.steps, len(judged)) == (3, 6, 4)
+
+
 @pytest.mark.parametrize("selection", ["val", "test"])
 def test_a_selected_epoch_is_scored(selection, small_shapes, tmp_path):
     """The outcome is that of the best epoch on the split that the recipe names."""

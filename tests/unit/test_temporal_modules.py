@@ -131,9 +131,3 @@ def test_proxies_refuse_a_tower_without_class_token():
     siglip = build_timm(TimmOptions(model="vit_base_patch16_siglip_224", vision_layers=1, text_layers=1))
     with pytest.raises(HarnessError, match=r"video_proxies.*class token"):
         build_proxies(VideoProxiesOptions(), context(siglip))
-
-
-def test_no_proxy_at_all_is_refused(backbone):
-    """Zero proxies would leave nothing to read out."""
-    with pytest.raises(HarnessError, match="at least one proxy"):
-        build_proxies(VideoProxiesOptions(proxies=0), context(backbone))

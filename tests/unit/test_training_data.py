@@ -91,6 +91,29 @@ def test_the_digest_holds_the_content_of_a_file_and_not_its_place(made, tmp_path
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_the_lock_of_a_database_is_no_part_of_the_digest(made, tmp_path):
+    """Whoever reads a database may change its lock, which must not make another run of it; its data do."""
+    digests = []
+    for data, lock in (("x", "1"), ("x", "2"), ("y", "2")):
+        (tmp_path / "data.mdb").write_text(data)
+        (tmp_path / "lock.mdb").write_text(lock)
+        digests.append(made(f"data.auxiliary={{caption: {tmp_path}}}")[0].digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_steps_are_counted_on_what_the_whole_set_would_train_on(made, tmp_path):
+    """A clip without a caption is no sample of the whole set, so a share of it has no step for that clip."""
+    file = tmp_path / "captions.jsonl"
+    rows = [json.dumps({"clip_id": f"train{i:05d}", "caption": "seen"}) for i in range(24) if i % 3]
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    whole, half = (
+        _data(made, f"data.auxiliary={{caption: {file}}}", f"data.train_fraction={share}")[0]
+        for share in (1.0, 0.5)
+    )
+    assert len(half.samples) < len(whole.samples) == 16
+    assert half.of == whole.of == 16
+
+
 def test_a_loss_that_reads_what_is_not_there_is_refused(made):
     """Before any work, with the command that makes it; a file of the recipe stands in."""
     _, dataset, _ = made()

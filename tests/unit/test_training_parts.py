@@ -92,8 +92,10 @@ def test_freezing_leaves_only_what_matches():
     made = model()
     assert [name for name, _ in freeze(made, ["head.*"])] == ["head.weight", "head.bias"]
     assert not made["backbone"].weight.requires_grad
-    with pytest.raises(HarnessError, match="no parameter matches"):
-        freeze(made, ["nothing"])
+    with pytest.raises(HarnessError, match="no parameter matches") as caught:
+        freeze(torch.nn.ModuleDict({"model": made}), ["model.nothing"])
+    assert caught.value.message.endswith("trainable pattern nothing")
+    assert caught.value.hint.endswith("names look like backbone.weight")  # as a recipe has to write them
 
 
 def test_gradient_norm_is_global_and_nan_names_its_parameter():
@@ -107,6 +109,19 @@ def test_gradient_norm_is_global_and_nan_names_its_parameter():
     assert clip_gradients(parameters, 0.0, "here") == pytest.approx(1.0, rel=1e-5)
     made["head"].weight.grad[0, 0] = float("nan")
     with pytest.raises(HarnessError, match=r"head\.weight is not finite, here"):
+        clip_gradients(parameters, 1.0, "here")
+
+
+def test_gradients_without_a_norm_are_an_error_with_a_reason():
+    """Finite gradients whose squares are none name the largest parameter, and no gradient at all says so."""
+    made = model()
+    parameters = list(made.named_parameters())
+    with pytest.raises(HarnessError, match="the loss depends on no parameter that is trained, here"):
+        clip_gradients(parameters, 1.0, "here")
+    for _, parameter in parameters:
+        parameter.grad = torch.full_like(parameter, 2.0)
+    made["head"].weight.grad[0, 0] = -1e25
+    with pytest.raises(HarnessError, match=r"head\.weight is too large for its norm, 1e\+25, here"):
         clip_gradients(parameters, 1.0, "here")
 
 
