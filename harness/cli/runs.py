@@ -77,7 +77,7 @@ _PARALLEL = options_of(
     type=click.FloatRange(min=0, max=1, min_open=True),
     default=None,
     metavar="F",
-    help="Train on this share of the clips, with as many steps as on all of them.",
+    help="Train on this share of the data set's clips, with as many steps as on all of them.",
 )
 @click.option(
     "--seeds",

@@ -114,7 +114,7 @@ def _work(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[_Part]:
         shown, name = (f"{source.dataset}/{split}", source.dataset) if source else ("train", plan.dataset)
         sources = sources_of(plan.recipe.stages[stages[0]], registry)
         samples = _samples(opened, split, own_kind(sources), plan.recipe.data.captions)
-        clips = share_of(opened.clips(split), plan.recipe.data.train_fraction)
+        clips = share_of(opened.clips(split), plan.fraction(stages[0]))
         parts.append(_Part(shown, name, clips, tuple(stages), samples))
     return [*parts, _Part("test", plan.dataset, dataset.clips(plan.protocol.test))]
 

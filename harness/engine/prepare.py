@@ -96,7 +96,7 @@ def size_text(size: float) -> str:
 def _parts(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[Part]:
     """All splits with what the cache holds of them; each kind of clip is counted once."""
     batches = make_batches(plan, build_model(plan.recipe, registry, load=False), 1)
-    test, share = batches.frames.reader, plan.recipe.data.train_fraction
+    test = batches.frames.reader
     splits: dict[str, tuple[ClipReader, Sequence[Clip]]] = {}
     for name, stage in plan.recipe.stages.items():
         source = plan.sources.get(name)
@@ -105,7 +105,7 @@ def _parts(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[Part]:
         shown = f"{source.dataset}/{split}" if source else split
         for kind, frames in batches.readers(sources_of(stage, registry)).items():
             what = shown if kind == "video" else f"{shown}, middle frames"
-            splits[what] = (frames.reader, share_of(opened.clips(split), share))
+            splits[what] = (frames.reader, share_of(opened.clips(split), plan.fraction(name)))
     splits[plan.protocol.test] = (test, dataset.clips(plan.protocol.test))
     parts = []
     for split, (reader, clips) in splits.items():

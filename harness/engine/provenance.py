@@ -14,7 +14,7 @@ from harness.engine.worker import Outcome
 from harness.plan.budget import shown
 from harness.plan.packaged import own_recipe_digest
 from harness.plan.recipe import describe_component
-from harness.plan.run_plan import RunPlan
+from harness.plan.run_plan import RunPlan, part_of
 from harness.plugins import Registry
 from harness.results.digest import recipe_digest
 from harness.results.record import Missing, MissingClip, ResultRecord, TrainCount
@@ -104,12 +104,13 @@ def make_record(
 def train_split(plan: RunPlan, source: RunPlan) -> str:
     """The training split, with its data set where that is another one than the test's; ``none`` where
     the model was not trained on a data set of its own."""
-    own = [stage.split for stage in source.sources.values() if stage.dataset == source.dataset]
-    split = source.protocol.train if source.own_stages else next(iter(own), "none")
-    if split == "none":
-        return split
-    if source.recipe.data.train_fraction < 1:
-        split += f" ({source.recipe.data.train_fraction:.4g} of its clips)"
+    if source.own_stages:
+        split = part_of(source.protocol.train, source.recipe.data.train_fraction)
+    else:
+        own = [s for s in source.sources.values() if s.dataset == source.dataset]
+        if not own:
+            return "none"
+        split = part_of(own[0].split, own[0].fraction)
     return split if source.dataset == plan.dataset else f"{source.dataset}/{split}"
 
 

@@ -35,17 +35,19 @@ def training_data(
     split: str,
     dataset: Dataset,
     data: Data,
+    fraction: float,
     sources: Sequence[str],
     batches: Batches,
     workers: Workers,
 ) -> TrainingData:
-    """Read every training clip of data set ``name`` once, which fills the cache, and keep what is usable.
+    """Read every training clip of data set ``name`` once, which fills the cache, and keep what is usable of
+    a ``fraction`` of them.
 
     ``sources`` are what the stage's loss reads (:class:`harness.LossSpec`).
     """
     clips, kind = dataset.clips(split), own_kind(sources)
     captions = texts_of(dataset, split, kind)
-    chosen = share_of(clips, data.train_fraction)
+    chosen = share_of(clips, fraction)
     others = {source: further_texts(dataset, split, source, data.auxiliary) for source in further(sources)}
     described = {source: by_clip(texts).keys() for source, texts in others.items()}
     lacking = {
@@ -71,7 +73,7 @@ def training_data(
     usable = samples(chosen, captions, data.captions, unusable, others, kind)
     require_training_samples(usable, name, split)
     # What is damaged in the rest is not known.
-    all_of_them = samples(clips, captions, data.captions, lacking) if data.train_fraction < 1 else usable
+    all_of_them = samples(clips, captions, data.captions, lacking) if fraction < 1 else usable
     return TrainingData(usable, unusable, len(all_of_them))
 
 

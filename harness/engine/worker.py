@@ -184,7 +184,9 @@ def _train(
         )
         if same is None:
             opened = open_source(source, components) if source else dataset
-            found[name] = training_data(*which, opened, plan.recipe.data, reads, batches, workers)
+            found[name] = training_data(
+                *which, opened, plan.recipe.data, plan.fraction(name), reads, batches, workers
+            )
         else:  # nothing is read twice
             found[name] = found[same]
         if workers.first:
@@ -260,7 +262,7 @@ def _pretraining(plan: RunPlan, model: VideoTextModel) -> str:
         first = f"init:{Path(plan.init_from).name}"
     else:
         first = plan.pretraining.name if plan.pretraining else model.backbone.pretraining
-    later = dict.fromkeys(f"{source.dataset}/{source.split}" for source in plan.sources.values())
+    later = dict.fromkeys(source.shown for source in plan.sources.values())
     return " + ".join([first, *later])
 
 

@@ -198,6 +198,7 @@ def _sources(recipe: Recipe, roots: dict[str, str], registry: Registry) -> dict[
             options=source.options,
             fingerprint=spec.fingerprint,
             data_root=str(data_root_of(spec, roots.get(spec.name))),
+            fraction=source.fraction,
         )
     return found
 

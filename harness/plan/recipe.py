@@ -190,6 +190,7 @@ def _resolve_source(
     spec, _ = registry.find("datasets", source["dataset"])
     options = convert(source["options"], spec.options, (*path, "options"), layers)
     return {
+        **source,
         "dataset": spec.name,
         "split": source["split"] or spec.default_protocol.train,
         "options": _copy(msgspec.to_builtins(options)),

@@ -38,7 +38,13 @@ class StageData(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     fingerprint: str
     data_root: str
+    fraction: float = 1.0
     train_texts: str = ""
+
+    @property
+    def shown(self) -> str:
+        """As a row names it: ``webvid/train-10M (0.1 of its clips)``."""
+        return f"{self.dataset}/{part_of(self.split, self.fraction)}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -83,6 +89,11 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
         """The stages that train on the run's own data set; none in a zero-shot run."""
         return tuple(name for name in self.recipe.stages if name not in self.sources)
 
+    def fraction(self, stage: str) -> float:
+        """The share of its clips that a stage trains on."""
+        source = self.sources.get(stage)
+        return source.fraction if source else self.recipe.data.train_fraction
+
     @property
     def digest(self) -> str:
         """SHA-256 over what decides the result: not the seed, not where files lie."""
@@ -117,6 +128,11 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+def part_of(split: str, fraction: float) -> str:
+    """A training split as a row names it, with the share of its clips where that is not all of them."""
+    return split if fraction == 1 else f"{split} ({fraction:.4g} of its clips)"
 
 
 def load_plan(path: Path) -> RunPlan:

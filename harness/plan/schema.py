@@ -57,8 +57,8 @@ class Data(_Section):
     # Files of further texts of the training clips, by the name that a loss has for them, such as
     # ``caption``; in place of the data set's own.
     auxiliary: dict[str, str] = {}
-    # Train on this share of the clips, the same ones for every seed and in every larger share, with as
-    # many steps as on all of them.
+    # Train on this share of the run's own clips, the same ones for every seed and in every larger share,
+    # with as many steps as on all of them.
     train_fraction: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
@@ -76,6 +76,8 @@ class Source(_Section):
     dataset: str  # its name
     split: str = ""  # the training split of its default protocol where empty
     options: dict[str, Any] = {}  # that data set's own options
+    # Train on this share of its clips, as ``data.train_fraction`` does of the run's own.
+    fraction: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
 
 class Stage(_Section):

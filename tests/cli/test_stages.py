@@ -46,13 +46,32 @@ def test_a_stage_on_another_data_set(cli, small_shapes, workplace):
     assert stages == ["first"] * 6 + ["second"] * 6
 
 
+def test_a_share_of_a_source(cli, small_shapes, workplace):
+    """A stage that reads a quarter of its source has as many steps on fewer clips, which the row says; the run's
+    own clips are all trained on. A share of those leaves the source whole."""
+    settings = (*FIRST, "--set", "stages.second={}")
+    done = cli(*RUN, *small_shapes, *settings, "--set", "stages.first.source.fraction=0.25", "--json")
+    assert done.exit_code == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["train_split"] == "train"
+    assert record["pretraining"] == "none (random) + shapes/train (0.25 of its clips)"
+    assert "stage first: 48 training samples" in done.stderr
+    assert "stage second: 192 training samples" in done.stderr
+    (folder,) = (workplace / "runs").iterdir()
+    stages = [json.loads(line)["stage"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert stages == ["first"] * 6 + ["second"] * 6
+    shown = cli(*RUN, *small_shapes, *settings, "--train-fraction", 0.25, "--dry-run").stdout
+    assert "shapes/train clips 192, " in shown and "train clips       48, " in shown
+
+
 def test_the_source_is_part_of_the_digest():
-    """Another source, split or option of it is another run; where it lies is not."""
+    """Another source, split, option or share of it is another run; where it lies is not."""
     base = ("stages.first.source.dataset=shapes", "stages.second={}")
     option = (*base, "stages.first.source.options.seed=4")
     split = (*base, "stages.first.source.split=test")
-    digests = {plan(*settings).digest for settings in (("stages.second={}",), base, option, split)}
-    assert len(digests) == 4
+    share = (*base, "stages.first.source.fraction=0.5")
+    digests = {plan(*settings).digest for settings in (("stages.second={}",), base, option, split, share)}
+    assert len(digests) == 5
     assert plan(*base, data_roots=("shapes=elsewhere",)).digest == plan(*base).digest
 
 

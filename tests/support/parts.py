@@ -49,6 +49,7 @@ def train(
             plan.protocol.train,
             dataset,
             plan.recipe.data,
+            plan.fraction(name),
             sources_of(stage, registry()),
             batches,
             workers,

@@ -42,7 +42,8 @@ def made(small_shapes, tmp_path):
 
 def _data(made, *settings, sources=SOURCES):
     plan, dataset, batches = made(*settings)
-    return training_data("shapes", "train", dataset, plan.recipe.data, sources, batches, ALONE), batches
+    data, share = plan.recipe.data, plan.recipe.data.train_fraction
+    return training_data("shapes", "train", dataset, data, share, sources, batches, ALONE), batches
 
 
 def test_a_batch_has_every_source_of_the_same_clip(made):
