@@ -23,7 +23,7 @@ from harness.results.table import NOTHING, Row, escape, figure_names, group_seed
 NOT_MEASURED = "not measured"
 _EMPTY = "No result has been recorded yet."
 _INTRODUCTION = (
-    "Text-to-video R@1 of each method's best row, or the figure that the column names. A column is one "
+    "Text-to-video R@1 of each method's best row among those of most seeds, or the figure that the column names. A column is one "
     "table of its data set's page, named below; the page has the other tables, all figures and the conditions."
 )
 _PUBLISHED = (
@@ -60,13 +60,14 @@ class Column:
 
     @cached_property
     def measured_rows(self) -> dict[str, tuple[Section, Row]]:
-        """Each method's best row. One of the default section goes before a better one of another, and one of the
-        recipe's own epochs before one of a budget: a method must not lead because it alone was selected on the
-        test set, or trained for longer."""
+        """Each method's best row. One of the default section goes before a better one of another, one of the
+        recipe's own epochs before one of a budget, and one of more seeds before one of fewer: a method must not
+        lead because it alone was selected on the test set, or trained for longer, or by a lucky seed."""
         parts = sections(_own(self.table.measured)) if self.table else {}
         best: dict[str, tuple[Section, Row]] = {}
         for part in sorted(parts, key=lambda part: part != self.default):
-            for row in sorted(group_seeds(parts[part]), key=lambda row: bool(row.runs[0].budget)):
+            rows = group_seeds(parts[part])
+            for row in sorted(rows, key=lambda row: (bool(row.runs[0].budget), -len(row.runs))):
                 best.setdefault(row.method, (part, row))
         return best
 
