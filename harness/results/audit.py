@@ -90,6 +90,7 @@ def audit(leaderboards: str | os.PathLike[str], registry: Registry, *, full: boo
             _check_resampling(record, path, done)
         _check_digests(record, path, registry, done)
         _check_age(record, path, recipe_now, done)
+        _check_code(record, path, registry, done)
         _check_model(record, path, models, done)
     if usable:  # else there is nothing to make the pages of
         try:
@@ -270,6 +271,14 @@ def _check_model(record: ResultRecord, path: Path, models: dict[tuple[str, ...],
                 f"{path} is of the same {what} as {first}, {sha256[:12]}, and another seed, "
                 "so it counts twice: delete one of them"
             )
+
+
+def _check_code(record: ResultRecord, path: Path, registry: Registry, done: Audit) -> None:
+    """A row is stale, too, once a plugin that took part in it is installed in another version."""
+    for plugin in registry.plugins:
+        then = record.versions.get(plugin.key)
+        if then and plugin.status == "ok" and then != plugin.version:
+            done.remark(f"stale: made with {plugin.key} {then}, and {plugin.version} is installed", path)
 
 
 def _recipe_now(registry: Registry, method: str, dataset: str, task: str) -> str:

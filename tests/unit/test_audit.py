@@ -385,6 +385,22 @@ def test_a_row_is_stale_when_its_methods_recipe_has_changed(tmp_path: Path) -> N
     assert fresh.problems == stale.problems == []
 
 
+def test_a_row_is_stale_when_a_plugins_code_has_another_version(tmp_path: Path) -> None:
+    """A record that a plugin of another version took part in is said to be stale, one of the installed version and
+    one of a plugin that is not there are not; none is a problem."""
+    components = _installed()
+    [plugin] = components.plugins
+    old, now, gone = ({key: version} for key, version in (
+        (plugin.key, "0.0.9"), (plugin.key, plugin.version), ("elsewhere:gone", "0.0.9"),
+    ))  # fmt: skip
+    records = [_record(f"method_{i}", versions=v) for i, v in enumerate((old, now, gone))]
+    paths = _saved(tmp_path, *records)
+    done = audit(tmp_path, components)
+    stale = [line for line in done.remark_lines() if line.startswith("stale")]
+    assert stale == [f"stale: made with {plugin.key} 0.0.9, and {plugin.version} is installed: {paths[0]}"]
+    assert done.problems == []
+
+
 def test_the_command(cli, workplace: Path) -> None:
     """It ends with 0 and a count, or with 1 and every mismatch on standard error; with ``--full`` the
     published rows must be those that are installed. It loads no torch and changes nothing."""
