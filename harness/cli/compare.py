@@ -60,12 +60,10 @@ def compare(first, others, dataset, task, direction, leaderboards, atlas, data_r
     finder = Finder(leaderboards, dataset, task)
     sides = [finder.find(given) for given in (first, *others)]
     directions = DIRECTIONS if direction == "both" else (direction,)
-    if as_json:
-        click.echo(readable_json(to_json(sides, directions)), nl=False)
-    else:
-        click.echo(report(sides, directions))
-    if atlas is not None:
+    shown = readable_json(to_json(sides, directions)) if as_json else report(sides, directions)
+    if atlas is not None:  # before anything is shown, as it may be refused
         write_atlas(atlas, Path(first), Path(others[0]), str(data_root or ""))
+    click.echo(shown, nl=not as_json)
 
 
 def check_atlas(first: str, others: Sequence[str]) -> None:

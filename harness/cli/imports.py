@@ -51,12 +51,14 @@ def import_scores(
     FILE (.npy, .npz, .csv, .txt) holds scores as a model gives them, higher is better: a row for each
     text of the protocol and a column for each clip, in the order of the annotation file. All figures are
     counted from it; what else the row says is what the options say, and it is marked as imported.
+    Minus infinity stands for a pair that was masked: it is below every number, and masked pairs tie.
+    NaN and plus infinity are refused.
     """
     from harness.engine.progress import say
     from harness.plan.protocols import protocol_for
     from harness.plugins import registry
     from harness.results import imported, leaderboard, table
-    from harness.results.record_file import dumps
+    from harness.results.record_file import dumps, refuse_unwritable
 
     spec, _ = registry().find("datasets", dataset)
     asked = protocol_for(spec, "retrieval", protocol, registry())
@@ -77,6 +79,7 @@ def import_scores(
         _show_legacy(imported.legacy_figures(scores, layout, post, registry()), len(layout.gold), as_json)
         return
     record = imported.record_of(scores, layout, imported.Stated(ties=ties, **stated), spec, post, registry())
+    refuse_unwritable(leaderboards)  # a record without its pages would be half of it
     path = imported.keep(record, leaderboards)
     leaderboard.write_all(leaderboards)
     say(f"record: {path}")

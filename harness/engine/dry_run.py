@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -25,7 +26,7 @@ from harness.engine.run import pretrained_folder
 from harness.engine.run_data import prepared_plan
 from harness.engine.score import block_rows, tile_side
 from harness.engine.train import autocast
-from harness.engine.training_data import own_kind, share_of, texts_of
+from harness.engine.training_data import check_sources, share_of, stage_texts
 from harness.engine.worker import TRAINED_BACKBONE
 from harness.listing import recipe_lines
 from harness.models import Features, VideoBatch
@@ -77,7 +78,7 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry, workers: int) -> 
         for source, frames in batches.readers(sorted(reads, reverse=True)).items():
             what = "clips" if source == "video" else "middles"
             lines += _decoding(f"{part.shown} {what}", part.clips, frames.reader, passes)
-    samples = {name: part.samples for part in work for name in part.stages}
+    samples = {name: count for part in work for name, count in part.stages.items()}
     lines += _training(plan, model, batches, samples)
     if "score" in registry.find("tasks", plan.task)[0].needs:
         lines += _scoring(plan, model, batches, dataset, max(1, workers))
@@ -87,14 +88,20 @@ def preview(plan: RunPlan, layers: Layers, registry: Registry, workers: int) -> 
 
 @dataclass(frozen=True)
 class _Part:
-    """A split that a run reads, and the stages that train on it (none: the test split). ``samples`` are
-    those that the steps are counted on, of all ``clips`` or the ones that a share was taken of."""
+    """A split that a run reads, and the stages that train on it, each with its samples (none: the test
+    split). ``clips`` may be a share of the split's."""
 
     shown: str
     dataset: str
     clips: Sequence[Clip]
-    stages: tuple[str, ...] = ()
-    samples: int = 0
+    stages: Mapping[str, _Samples] = field(default_factory=dict)
+
+
+class _Samples(NamedTuple):
+    """How many samples a stage trains on, and how many its steps are counted on; damage is not known yet."""
+
+    own: int
+    counted_on: int
 
 
 def _work(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[_Part]:
@@ -112,10 +119,9 @@ def _work(plan: RunPlan, dataset: Dataset, registry: Registry) -> list[_Part]:
         opened = open_source(source, registry) if source else dataset
         split = source.split if source else plan.protocol.train
         shown, name = (f"{source.dataset}/{split}", source.dataset) if source else ("train", plan.dataset)
-        sources = sources_of(plan.recipe.stages[stages[0]], registry)
-        samples = _samples(opened, split, own_kind(sources), plan.recipe.data.captions)
         clips = share_of(opened.clips(split), plan.fraction(stages[0]))
-        parts.append(_Part(shown, name, clips, tuple(stages), samples))
+        counts = {stage: _samples(plan, stage, (name, split), opened, clips, registry) for stage in stages}
+        parts.append(_Part(shown, name, clips, counts))
     return [*parts, _Part("test", plan.dataset, dataset.clips(plan.protocol.test))]
 
 
@@ -149,18 +155,35 @@ def _decode_seconds(clips: Sequence[Clip], reader: ClipReader) -> float:
     return (time.perf_counter() - began) / len(clips)
 
 
-def _samples(dataset: Dataset, split: str, kind: str, mode: str) -> int:
-    present = {clip.id for clip in dataset.clips(split) if clip.path is not None}
-    described = [c.clip_id for c in texts_of(dataset, split, kind) if c.clip_id in present]
-    return len(described) if mode == "each" else len(set(described))
+def _samples(
+    plan: RunPlan,
+    name: str,
+    which: tuple[str, str],
+    dataset: Dataset,
+    clips: Sequence[Clip],
+    registry: Registry,
+) -> _Samples:
+    """Of stage ``name``, which trains on ``clips`` of the data set and split of that name."""
+    data, stage = plan.recipe.data, plan.recipe.stages[name]
+    reads = sources_of(stage, registry)
+    check_sources(*which, dataset, stage.loss["name"], reads, data.auxiliary)
+    texts = stage_texts(dataset, which[1], reads, data.auxiliary)
+    own, counted_on = (
+        len(texts.samples(some, data.captions, texts.lacking)) for some in (clips, dataset.clips(which[1]))
+    )
+    return _Samples(own, counted_on)
 
 
-def _training(plan: RunPlan, model: VideoTextModel, batches: Batches, samples: dict[str, int]) -> list[str]:
+def _training(
+    plan: RunPlan, model: VideoTextModel, batches: Batches, samples: Mapping[str, _Samples]
+) -> list[str]:
     lines, device = [], here().device
-    length_of = lengths(plan.recipe, samples, 1) if all(samples.values()) else {}
+    own = {name: count.own for name, count in samples.items()}
+    counted_on = {name: count.counted_on for name, count in samples.items()}
+    length_of = lengths(plan.recipe, own, counted_on, 1) if all(own.values()) else {}
     for name, stage in plan.recipe.stages.items():
-        batch = max(1, min(stage.batch_size, samples[name]))
-        length, shown = length_of.get(name, Steps(0)), f"{samples[name]} samples"
+        batch = max(1, min(stage.batch_size, own[name]))
+        length, shown = length_of.get(name, Steps(0)), f"{own[name]} samples"
         if isinstance(length, Seconds):
             whole = clock(length.ends - length.begins)
             lines.append(f"{_label('stage ' + name)}{shown}, steps of {batch} for {whole}")

@@ -31,7 +31,7 @@ from harness.plan.grid import Cell
 from harness.plugins import Registry
 from harness.results import leaderboard
 from harness.results.record import ResultRecord
-from harness.results.record_file import load
+from harness.results.record_file import load, refuse_unwritable
 from harness.results.run_files import LOG, PLAN, RECORD
 from harness.results.table import markdown_table
 
@@ -118,7 +118,8 @@ def fill(entries: Sequence[Entry], where: engine.Places, how: How, placement: Pl
     """Run what is left, as many cells at once as there is room for; failures are noted, and the rest goes on.
 
     A cell whose process died, alone or with its node, goes back to the queue and on from its checkpoint;
-    it has failed when that happened too often.
+    it has failed when that happened too often. Raises HarnessError, with nothing run, where no record can be
+    written.
     """
     states = Counter(entry.state for entry in entries)
     say(
@@ -127,6 +128,8 @@ def fill(entries: Sequence[Entry], where: engine.Places, how: How, placement: Pl
     )
     work = _Work(entries, where, how, placement)
     try:
+        if work.left:
+            refuse_unwritable(where.leaderboards)
         work.run()
     finally:
         placement.close()

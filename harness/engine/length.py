@@ -71,17 +71,21 @@ class Seconds:
         return min(max(round(seconds - self.begins), 0), whole), whole
 
 
-def lengths(recipe: Recipe, samples: Mapping[str, int], world: int) -> dict[str, Length]:
+def lengths(
+    recipe: Recipe, samples: Mapping[str, int], counted_on: Mapping[str, int], world: int
+) -> dict[str, Length]:
     """The length of each stage, whose epochs are of so many ``samples``, with ``world`` workers.
 
-    Under a budget every stage keeps the share of all frames that its epochs would have seen. A budget of
+    Its epochs are worth the steps that ``counted_on`` samples would make: those of the whole training set, where
+    ``samples`` are a share of it. Under a budget every stage keeps the share of all frames that its epochs would have seen. A budget of
     frames is used up to less than a batch for each stage; the frames of a sample are ``data.frames``,
     those of short clips that are padded too.
     """
     frames = recipe.data.frames
     batches = {name: effective_batch(stage, samples[name], world) for name, stage in recipe.stages.items()}
     own = {
-        name: samples[name] // batches[name] * stage.epochs for name, stage in recipe.stages.items()
+        name: counted_on[name] // effective_batch(stage, counted_on[name], world) * stage.epochs
+        for name, stage in recipe.stages.items()
     }  # in steps
     budget = recipe.budget
     if budget is None:

@@ -27,7 +27,7 @@ from harness.results.atomic import write_atomically
 from harness.results.digest import sha256_file
 from harness.results.probes import main_figure
 from harness.results.record import ResultRecord
-from harness.results.record_file import dumps, load, record_path, write
+from harness.results.record_file import dumps, load, record_path, refuse_unwritable, write
 from harness.results.run_files import RECORD
 
 #: What a record and an outcome both have, and what figures follow from.
@@ -44,6 +44,7 @@ def probe_run(
     Raises HarnessError where the model is not the record's, or does not give the record's counts here.
     """
     check_workers(workers)
+    refuse_unwritable(where.leaderboards)
     if given.is_file():
         raise HarnessError(f"{given} is a file and has no record", "give the folder of its run")
     finished = find_finished(given, "", registry)

@@ -26,7 +26,7 @@ from harness.results import leaderboard
 from harness.results.atomic import write_atomically
 from harness.results.digest import digest, file_digest, sha256_file
 from harness.results.record import ResultRecord
-from harness.results.record_file import dumps, load, record_path, write
+from harness.results.record_file import dumps, load, record_path, refuse_unwritable, write
 from harness.results.run_files import PLAN, RECORD
 
 #: The folder of an evaluation, among those of the runs.
@@ -61,6 +61,7 @@ def run(
     goes on from that folder's checkpoint. ``probes``: also score it on frames out of order.
     """
     check_workers(workers)
+    refuse_unwritable(where.leaderboards)
     if probes:
         refuse_order(plan)
     registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
@@ -92,6 +93,7 @@ def evaluate(
 ) -> ResultRecord:
     """Score a finished model under another plan (data set, protocol, post-processing)."""
     check_workers(workers)
+    refuse_unwritable(where.leaderboards)
     registry.emit("run_planned", {"plan": msgspec.json.decode(plan.to_json())})
     dataset = open_prepared(plan, registry)
     if trained_on:

@@ -91,9 +91,16 @@ def _lock_of(folder: Path) -> Path:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else works in the folder meanwhile; a lock ends with its process, however that ends."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock_of(folder)
-    with lock.open("w") as file:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        opened = lock.open("w")
+    except OSError as error:
+        raise HarnessError(
+            f"the run folder {folder} cannot be made: {error.strerror}",
+            "make the folder of runs one that may be written to, or name another one with --runs",
+        ) from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -86,7 +86,7 @@ class TaskResult:
 
     ``score`` is the one figure by which an epoch is selected; higher is better. A task without ranks has
     no ``queries``, but columns of ``evidence`` that its figures follow from, and ``examples`` to look at. What was
-    ``retrieved`` stays in the run folder.
+    ``retrieved`` stays in the run folder. ``notes`` are said to the user once, a line each, and are part of no record.
     """
 
     metrics: Metrics
@@ -97,6 +97,7 @@ class TaskResult:
     examples: tuple[Example, ...] = ()
     missing: dict[str, str] = field(default_factory=dict)
     retrieved: Retrieved | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Task(ABC):

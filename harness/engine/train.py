@@ -118,8 +118,8 @@ class Trainer:
             loss.load_state_dict(saved["loss"])
         batch = effective_batch(stage, len(samples), self.workers.world)
         per_epoch = len(samples) // batch
-        counted = {stage: self.counted_on.get(stage, len(own)) for stage, own in self.samples.items()}
-        length = lengths(self.recipe, counted, self.workers.world)[name]
+        counts = {stage: len(own) for stage, own in self.samples.items()}
+        length = lengths(self.recipe, counts, counts | self.counted_on, self.workers.world)[name]
         sources = sources_of(stage, self.registry)
         done = progress.epoch * per_epoch + progress.step
         self.model.train()

@@ -30,6 +30,37 @@ class TrainingData:
     of: int
 
 
+@dataclass(frozen=True)
+class StageTexts:
+    """The texts of a split that a loss reads: the ``captions`` that samples are of, which are of one ``kind``, and
+    those of ``others`` by source. Clips without one of these are ``lacking``, each with the reason."""
+
+    kind: str
+    captions: Sequence[Caption]
+    others: Mapping[str, Sequence[Caption]]
+    lacking: Mapping[str, str]
+
+    def samples(self, clips: Sequence[Clip], mode: str, unusable: Mapping[str, str]) -> list[Sample]:
+        """As :func:`harness.engine.inputs.samples`; all that is lacking is ``unusable``."""
+        return samples(clips, self.captions, mode, unusable, self.others, self.kind)
+
+
+def stage_texts(
+    dataset: Dataset, split: str, sources: Sequence[str], auxiliary: Mapping[str, str]
+) -> StageTexts:
+    """Read the texts of a split; ``sources`` are what the stage's loss reads, ``auxiliary`` the recipe's files."""
+    kind = own_kind(sources)
+    others = {source: further_texts(dataset, split, source, auxiliary) for source in further(sources)}
+    described = {source: by_clip(texts).keys() for source, texts in others.items()}
+    lacking = {
+        clip.id: f"no {source}"
+        for source, names in reversed(described.items())
+        for clip in dataset.clips(split)
+        if clip.id not in names
+    }
+    return StageTexts(kind, texts_of(dataset, split, kind), others, lacking)
+
+
 def training_data(
     name: str,
     split: str,
@@ -45,21 +76,12 @@ def training_data(
 
     ``sources`` are what the stage's loss reads (:class:`harness.LossSpec`).
     """
-    clips, kind = dataset.clips(split), own_kind(sources)
-    captions = texts_of(dataset, split, kind)
+    clips, texts = dataset.clips(split), stage_texts(dataset, split, sources, data.auxiliary)
     chosen = share_of(clips, fraction)
-    others = {source: further_texts(dataset, split, source, data.auxiliary) for source in further(sources)}
-    described = {source: by_clip(texts).keys() for source, texts in others.items()}
-    lacking = {
-        clip.id: f"no {source}"
-        for source, names in reversed(described.items())
-        for clip in clips
-        if clip.id not in names
-    }
     unusable = {
-        clip.id: "not found" if clip.path is None else lacking[clip.id]
+        clip.id: "not found" if clip.path is None else texts.lacking[clip.id]
         for clip in chosen
-        if clip.path is None or clip.id in lacking
+        if clip.path is None or clip.id in texts.lacking
     }
     present = [clip for clip in chosen if clip.id not in unusable]
     for source, frames in batches.readers(sources).items():
@@ -70,10 +92,10 @@ def training_data(
             damaged = frames.prepare(mine, shown)
         for part in workers.gather_objects(damaged):
             unusable.update(part)
-    usable = samples(chosen, captions, data.captions, unusable, others, kind)
+    usable = texts.samples(chosen, data.captions, unusable)
     require_training_samples(usable, name, split)
     # What is damaged in the rest is not known.
-    all_of_them = samples(clips, captions, data.captions, lacking) if fraction < 1 else usable
+    all_of_them = texts.samples(clips, data.captions, texts.lacking) if fraction < 1 else usable
     return TrainingData(usable, unusable, len(all_of_them))
 
 

@@ -134,6 +134,8 @@ def work(job: Job, workers: Workers) -> Outcome | None:
     probes = probe(task, evaluation, result, job.decode_threads) if job.probes else {}
     if result is None:
         return None
+    for note in result.notes:
+        say(f"{plan.task}: {note}")
     if result.retrieved is not None:  # large beside a record, so it is not sent
         write_atomically(Path(job.folder) / RETRIEVED, dumps(result.retrieved))
     _tell(job, components, "evaluated", plan=plan, metrics=result.metrics)

@@ -52,7 +52,7 @@ class Data(_Section):
     fit: Literal["", "crop", "squash"] = ""  # how a frame becomes square; the backbone's own where empty
     resize: Literal["pillow", "tensor", "tensor_antialias"] = "pillow"  # whose arithmetic makes it smaller
     storage: Literal["npy", "jpeg"] = "npy"  # how frames are kept; jpeg is smaller and changes pixels
-    text_length: Positive = 32  # tokens, start and end included
+    text_length: Annotated[int, Meta(ge=2)] = 32  # tokens, start and end included
     captions: Literal["each", "one_per_clip"] = "one_per_clip"  # what one training sample is
     # Files of further texts of the training clips, by the name that a loss has for them, such as
     # ``caption``; in place of the data set's own.

@@ -157,7 +157,11 @@ def one_text_per_video(stated: ProtocolSpec, scores: Scores) -> Layout:
 
 
 def check_scores(scores: Scores, layout: Layout) -> None:
-    """Refuse a matrix of another shape than the protocol's, and one with a score that is not a number."""
+    """Refuse a matrix of another shape than the protocol's, and one with a score that is not a number.
+
+    Minus infinity is a score: a mask, below every number and as low as the next mask. Plus infinity is what
+    an overflow leaves behind, and would put its clip first.
+    """
     wanted = (layout.protocol.n_queries, layout.protocol.n_gallery)
     if scores.values.shape != wanted:
         turned = scores.values.shape == wanted[::-1]
@@ -175,6 +179,14 @@ def check_scores(scores: Scores, layout: Layout) -> None:
             f"{int(bad.sum())} of {bad.size} scores in {scores.file} are NaN, "
             f"the first of {layout.name(row, column)}",
             "find out which output of the model is NaN; every text needs a score for every clip",
+        )
+    bad = np.isposinf(scores.values)
+    if bad.any():
+        row, column = (int(index) for index in np.argwhere(bad)[0])
+        raise HarnessError(
+            f"{int(bad.sum())} of {bad.size} scores in {scores.file} are plus infinity, "
+            f"the first of {layout.name(row, column)}",
+            "look for an overflow in the model, such as in half precision; only minus infinity is taken, as a mask",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from harness.results.atomic import write_atomically
 from harness.results.digest import readable_json
 from harness.results.record import ResultRecord
 from harness.results.row_keys import hard_key, section
+
+#: Where they lie in a folder of leaderboards.
+_RESULTS = "results"
+
+_WRITABLE = "make it a folder that may be written to, or name another one with --leaderboards"
 
 
 def record_path(leaderboards: str | os.PathLike[str], record: ResultRecord) -> Path:
@@ -31,7 +37,7 @@ def record_path(leaderboards: str | os.PathLike[str], record: ResultRecord) -> P
     key = f"{record.recipe_digest[:12]}-s{record.seed}"
     if record.postprocess != "none":
         key += "-" + re.sub(r"[^a-z0-9.]+", "-", record.postprocess.lower()).strip("-.")
-    return Path(leaderboards) / "results" / in_path(record.dataset) / in_path(record.method) / f"{key}.json"
+    return Path(leaderboards) / _RESULTS / in_path(record.dataset) / in_path(record.method) / f"{key}.json"
 
 
 def dumps(record: ResultRecord) -> str:
@@ -43,7 +49,8 @@ def write(record: ResultRecord, path: str | os.PathLike[str]) -> Path:
     """Write a record, all or nothing, in place of an earlier one of the same run.
 
     Raises HarnessError, and leaves the file alone, when ``path`` holds a record that belongs to
-    another table or section: replacing it would drop a row that this one does not stand for.
+    another table or section: replacing it would drop a row that this one does not stand for; and where
+    it cannot be written.
     """
     path = Path(path)
     if path.exists():
@@ -54,8 +61,27 @@ def write(record: ResultRecord, path: str | os.PathLike[str]) -> Path:
                     f"{path} holds a result with {old[0]} {old[1]!r}, this one has {new[1]!r}",
                     "move or delete the old file if it is obsolete",
                 )
-    write_atomically(path, dumps(record))
+    try:
+        write_atomically(path, dumps(record))
+    except OSError as error:
+        raise HarnessError(f"the record {path} cannot be written: {error.strerror}", _WRITABLE) from error
     return path
+
+
+def refuse_unwritable(leaderboards: str | os.PathLike[str]) -> None:
+    """Refuse a folder that takes neither records nor pages, before the work that they come of.
+
+    Nothing is made: of folders that are not there yet the nearest one that is has to take a file.
+    """
+    for folder in (Path(leaderboards), Path(leaderboards) / _RESULTS):
+        nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            raise HarnessError(
+                f"records cannot be written to {folder}: {nearest}: {error.strerror}", _WRITABLE
+            ) from error
 
 
 def load(path: str | os.PathLike[str]) -> ResultRecord:

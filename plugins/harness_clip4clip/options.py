@@ -9,6 +9,7 @@ from msgspec import Meta
 from harness import Options
 
 _Layers = Annotated[int, Meta(ge=1)]
+_Beta = Annotated[float, Meta(ge=0, lt=1)]
 
 
 class LinearPatchOptions(Options):
@@ -47,6 +48,6 @@ class ScheduleOptions(Options):
 class BertAdamOptions(Options):
     """``max_grad_norm`` clips each tensor's gradient by itself (0: not)."""
 
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = 1e-6
+    betas: tuple[_Beta, _Beta] = (0.9, 0.98)
+    eps: Annotated[float, Meta(ge=0)] = 1e-6
     max_grad_norm: Annotated[float, Meta(ge=0)] = 1.0

@@ -67,6 +67,7 @@ class Captioning(Task):
                 Example(clip=name, said=captions[name], meant=references[name][0]) for name in shown
             ),
             missing=missing,
+            notes=(f"no METEOR: {scores.meteor_absent}",) if scores.meteor_absent else (),
         )
 
     def _write(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +66,38 @@ def broken(tmp_path_factory) -> MsrvttTree:
         damaged=["video2", "video9772"],
         unreadable=["video3", "video9773"],
     )
+
+
+# places
+
+
+@pytest.mark.parametrize("place", ["boards", "boards/own/results"])
+def test_leaderboards_that_cannot_be_written(refused, workplace, small_shapes, place):
+    """A file where records would go is found before training, and no run folder is left."""
+    (workplace / place).parent.mkdir(parents=True, exist_ok=True)
+    (workplace / place).write_text("in the way")
+    error, hint = refused(*RUN, *small_shapes, "--leaderboards", "boards/own")
+    assert error.startswith("records cannot be written to boards/own") and error.endswith("Not a directory")
+    assert "--leaderboards" in hint
+
+
+def test_runs_that_cannot_be_written(refused, workplace, small_shapes):
+    """A file where the run's folder would be is one line too."""
+    (workplace / "runs").write_text("in the way")
+    error, hint = refused(*RUN, *small_shapes, "--runs", "runs/own")
+    assert error.startswith("the run folder ") and error.endswith("cannot be made: Not a directory")
+    assert "--runs" in hint
+
+
+def test_a_read_only_place_for_leaderboards(refused, small_shapes, monkeypatch):
+    """A file system that takes no file is found before training too."""
+
+    def full(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    error, _ = refused(*RUN, *small_shapes)
+    assert error == "records cannot be written to leaderboards: .: Read-only file system"
 
 
 # names

@@ -59,7 +59,7 @@ def test_methods_see_equally_many_frames():
     budget = Budget(frames=48_000)
     for frames, batch, epochs in [(12, 10, 1), (4, 40, 5), (1, 100, 30)]:
         stage = Stage(batch_size=batch, epochs=epochs)
-        (length,) = lengths(recipe(frames, budget, only=stage), {"only": 900}, 1).values()
+        (length,) = lengths(recipe(frames, budget, only=stage), {"only": 900}, {"only": 900}, 1).values()
         assert isinstance(length, Steps) and length.total * batch * frames == 48_000
 
 
@@ -67,17 +67,26 @@ def test_stages_keep_their_shares():
     """Of two stages the one that saw three times as many frames does so still, and a time is divided alike."""
     stages = {"first": Stage(batch_size=50, epochs=1), "then": Stage(batch_size=100, epochs=3)}
     samples = {"first": 1000, "then": 1000}
-    by_frames = lengths(recipe(10, Budget(frames=40_000), **stages), samples, 1)
+    by_frames = lengths(recipe(10, Budget(frames=40_000), **stages), samples, samples, 1)
     assert by_frames == {"first": Steps(20), "then": Steps(30)}
-    by_time = lengths(recipe(10, Budget(seconds=60.0), **stages), samples, 1)
+    by_time = lengths(recipe(10, Budget(seconds=60.0), **stages), samples, samples, 1)
     assert by_time == {"first": Seconds(0.0, 15.0), "then": Seconds(15.0, 60.0)}
-    assert lengths(recipe(10, None, **stages), samples, 1) == {"first": Steps(20), "then": Steps(30)}
+    assert lengths(recipe(10, None, **stages), samples, samples, 1) == {"first": Steps(20), "then": Steps(30)}
+
+
+def test_a_share_smaller_than_a_batch_uses_the_budget_up():
+    """Steps see what there is of a batch, so a share of 6 samples takes as many frames as all 24 do; without a
+    budget it has as many steps as they."""
+    stage = Stage(batch_size=16, epochs=3)
+    counts = {"only": 6}, {"only": 24}, 1
+    assert lengths(recipe(2, Budget(frames=1200), only=stage), *counts) == {"only": Steps(1200 // (6 * 2))}
+    assert lengths(recipe(2, None, only=stage), *counts) == {"only": Steps(3)}
 
 
 def test_too_small_a_budget_is_said():
     """A budget below one step is an error that names the stage, not a run without training."""
     with pytest.raises(HarnessError, match=r"50 frames is less than one step of stage 'only'"):
-        lengths(recipe(12, Budget(frames=50), only=Stage(batch_size=8)), {"only": 100}, 1)
+        lengths(recipe(12, Budget(frames=50), only=Stage(batch_size=8)), {"only": 100}, {"only": 100}, 1)
 
 
 def test_the_schedule_runs_over_the_time():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.plan.packaged import lay_recipes
+from harness.plan.plan import Request, build_plan
 from harness.plan.recipe import Layers, read_layer, resolve
 from harness.plan.schema import Recipe
 from harness.plugins import registry
@@ -58,6 +60,17 @@ def test_the_published_training(method):
     assert (stage.loss["same_clip"], stage.loss["reduction"]) == ("negative", "mean")
     assert all(group.lr == 1e-4 for group in stage.groups)
     assert bool(stage.groups) == (method != "clip4clip_meanp")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("betas", "[1.0, 0.98]"), ("betas", "[0.9, -0.1]"), ("eps", "-1e-6")]
+)
+def test_an_optimizer_out_of_range_is_refused_by_its_path(option, value):
+    """A beta of one stops the averages and a negative one makes no average: said before any work."""
+    settings = (f"train.optimizer={{name: bert_adam, {option}: {value}}}",)
+    with pytest.raises(HarnessError) as caught:
+        build_plan(Request(method="clip4clip_meanp", dataset="shapes", settings=settings), registry())
+    assert f"optimizer.{option}" in caught.value.message
 
 
 def test_the_smaller_training_split():

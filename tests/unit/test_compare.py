@@ -17,9 +17,11 @@ from harness.results.compare_table import report
 from harness.results.ranks import hits
 from harness.results.record import Metrics, Queries, QueryCounts, ResultRecord
 from harness.results.record_file import record_path, write
+from harness.results.retrieved import RETRIEVED
 from harness.results.sides import Finder, Side
 from harness.results.significance import mcnemar, paired_bootstrap
 from harness.results.statistics import lone_difference, welch_difference
+from tests.support.run_folders import write_run
 
 #: Pairs of runs that are simulated, and queries of each.
 PAIRS, ASKED = 400, 500
@@ -408,3 +410,17 @@ def test_the_command_refuses_in_one_line(boards, cli):
     other = record_path(boards, sample("method_b", dataset="dolls", recipe_digest="34" * 32))
     done = cli("compare", "method_a", other, "--leaderboards", boards)
     assert done.exit_code == 2 and "dataset is 'toys' and 'dolls'" in done.output
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_an_atlas_that_cannot_be_made_is_refused_before_the_table(tmp_path, cli, damaged):
+    """Of a run whose file of what it retrieved is damaged or gone nothing is shown and nothing written."""
+    names = [f"clip{n}" for n in range(20)]
+    scores = np.random.default_rng(0).random((20, 20))
+    for run in ("a", "b"):
+        write_run(tmp_path / run, scores, texts=names, gallery=names)
+    file = tmp_path / "b" / RETRIEVED
+    file.write_text("{") if damaged else file.unlink()
+    done = cli("compare", tmp_path / "a", tmp_path / "b", "--atlas", tmp_path / "atlas.html")
+    assert done.exit_code == 2 and RETRIEVED in done.stderr and done.stdout == ""
+    assert not (tmp_path / "atlas.html").exists()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 
 import pytest
 import torch
 
+from harness.data import Clip
 from harness.engine import dry_run
+from harness.engine.training_data import share_of
 from harness.models import Features
 
 
@@ -51,3 +54,27 @@ def test_workers_share_pairs_only(cli, workplace, small_shapes, monkeypatch, met
     done = cli("run", "--method", method, *small_shapes, "--workers", workers, "--dry-run")
     assert done.exit_code == 0, done.stderr
     assert f"scoring           192 x 192 pairs, {said}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("share", "batch", "steps"),
+    [(1.0, 8, 20), (0.5, 8, 20), (0.5, 128, 1)],  # 192 clips would be 24 steps of 8
+)
+def test_the_steps_shown_are_those_that_are_trained(cli, workplace, small_shapes, share, batch, steps):
+    """Samples are those whose clip has every text that the loss reads, and of which a share is trained on; the
+    steps are those of the whole set."""
+    names = [f"train{i:05d}" for i in range(192)]
+    described = {name for i, name in enumerate(names) if i % 6}
+    lines = [json.dumps({"clip_id": name, "caption": "seen"}) + "\n" for name in sorted(described)]
+    (workplace / "captions.jsonl").write_text("".join(lines))
+    settings = (
+        "train.loss={name: ocl_vs_vc}",
+        "data.auxiliary.caption=captions.jsonl",
+        f"data.train_fraction={share}",
+        f"train.batch_size={batch}",
+    )
+    asked = [part for setting in settings for part in ("--set", setting)]
+    done = cli("run", "--method", "clip_vip", *small_shapes, *asked, "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    own = sum(clip.id in described for clip in share_of([Clip(name, None) for name in names], share))
+    assert f"stage finetune    {own} samples, {steps} steps of {min(own, batch)}, about" in done.stdout

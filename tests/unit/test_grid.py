@@ -188,6 +188,21 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert [filled.made[entry.cell.name].kept for entry in entries] == [True, False, False, False]
 
 
+def test_leaderboards_that_cannot_be_written_stop_it_before_its_first_cell(tmp_path):
+    """No cell is started whose record could go nowhere, and the placement is given back; a grid that is done
+    needs no such folder."""
+    entries, where = a_grid(tmp_path)
+    where.leaderboards.write_text("in the way")
+    script = Script(entries, {})
+    with pytest.raises(HarnessError, match="records cannot be written"):
+        grid.fill(entries, where, grid.How(workers=0), script)
+    assert script.started == [] and script.closed
+    for entry in entries:
+        write_record(entry)
+    done = grid.survey([e.cell for e in entries], registry(), where, make=False)
+    assert len(grid.fill(done, where, grid.How(workers=0), Script(done, {})).made) == 4
+
+
 def test_one_cell_does_not_stop_the_others(tmp_path):
     """A failure is kept with its message, the rest is made, and the table says which seeds it is of."""
     entries, where = a_grid(tmp_path)

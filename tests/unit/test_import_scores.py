@@ -168,6 +168,30 @@ def test_a_refused_score_is_named_by_its_text_and_clip():
         imported.check_scores(scores, imported.layout_of(Two(), two()))
 
 
+def test_a_masked_pair_is_below_every_number(saved, taken):
+    """Minus infinity counts as a number below all others would: a mask of it leaves the ranks of what is
+    unmasked, and masked pairs tie."""
+    scores = matrix()
+    masked = scores < 0.5
+    by_mask = taken(saved(np.where(masked, -np.inf, scores), "mask.npy"), *ASKED, "--method", "mask")
+    by_number = taken(saved(np.where(masked, -1.0, scores), "number.npy"), *ASKED, "--method", "number")
+    assert masked.diagonal().any() and by_mask.queries == by_number.queries
+
+
+@pytest.mark.parametrize("place", ["boards", "boards/own/results"])
+def test_leaderboards_that_cannot_be_written_are_refused(place, cli, saved, workplace):
+    """A file in the place of a folder that records go to is one line, and nothing is written."""
+    file = saved(matrix())
+    (workplace / place).parent.mkdir(parents=True, exist_ok=True)
+    (workplace / place).write_text("in the way")
+    before = sorted(workplace.rglob("*"))
+    assert_refused(
+        cli("import-scores", file, *ASKED, "--leaderboards", "boards/own"),
+        "records cannot be written to .*: Not a directory",
+    )
+    assert sorted(workplace.rglob("*")) == before
+
+
 def test_a_generated_data_set_needs_no_clips(taken, saved, own_places):
     """Its texts are known, so the row is of the same protocol as a run's."""
     (protocol,) = (p for p in registry().find("datasets", "shapes")[0].protocols if "retrieval" in p.tasks)
@@ -184,6 +208,8 @@ BAD = {
     "counts": (matrix(), ("--dataset", "msrvtt", *ASKED[2:]), "12 texts x 12 clips, but 1k-A has 1000 texts"),
     "rows": (np.ones((3, 192)), ("--dataset", "shapes", "--method", "m"), "3 texts x 192 clips, .* 192 x 192"),
     "nan": (NAN, ASKED, "12 of 144 scores in scores.npy are NaN, the first of text 0, clip 0"),
+    "overflow": (np.where(np.eye(SIDE) > 0, np.inf, 0.5), ASKED, "12 of 144 scores in scores.npy are plus infinity, the first of text 0, clip 0"),
+    "masked post": (np.where(np.eye(SIDE) > 0, 0.5, -np.inf), (*ASKED, "--post", "dsl"), "needs finite scores"),
     "vector": (np.ones(SIDE), ASKED, r"an array of shape \[12\]"),
     "words": (np.array([["a", "b"]]), ASKED, "values of type <U1"),
     "objects": (np.array([[None, "b"]]), ASKED, "holds no matrix of numbers"),

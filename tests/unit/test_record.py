@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -148,6 +149,21 @@ def test_rerun_replaces_its_record(tmp_path: Path) -> None:
     record_file.write(sample(commit="later"), path)
     assert record_file.load(path).commit == "later"
     assert record_file.record_path(tmp_path, sample(seed=1)) != path
+
+
+def test_a_record_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up meanwhile is named with the file, and the earlier record stays."""
+    path = record_file.write(sample(), tmp_path / "record.json")
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(HarnessError, match=r"record\.json cannot be written: No space left") as caught:
+        record_file.write(sample(), path)
+    assert "--leaderboards" in caught.value.hint
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["record.json"]
 
 
 def test_postprocessing_is_in_the_path(tmp_path: Path) -> None:

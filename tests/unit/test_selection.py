@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from harness.errors import HarnessError
 from harness.plan.plan import Request, build_plan
 from harness.plugins import registry
 from harness.results.record import Metrics
+from harness_standard.retrieval import Retrieval
 from tests.support.parts import opened
 
 ALONE = Workers(0, 1, torch.device("cpu"))
@@ -98,6 +101,21 @@ def test_a_selected_epoch_is_scored(selection, small_shapes, tmp_path):
     assert 1 <= outcome.training.selected_epoch <= 3
     best = checkpoint.load_checkpoint(tmp_path)["progress"]["best"]
     assert isinstance(outcome.metrics, Metrics) and outcome.metrics.t2v["R@1"] == best
+
+
+def test_what_a_result_notes_is_said_once(small_shapes, tmp_path, monkeypatch, capsys):
+    """The notes of a run's own result are a line each; those of the epochs that are judged are not told."""
+    evaluated, evaluate = [], Retrieval.evaluate
+
+    def noting(self, evaluation):
+        evaluated.append(evaluation)
+        return replace(evaluate(self, evaluation), notes=("no such figure: no such program",))
+
+    monkeypatch.setattr(Retrieval, "evaluate", noting)
+    plan = _plan("evaluation.selection=test", "train.epochs=1")
+    work(Job(plan=plan, folder=str(tmp_path)), ALONE)
+    assert len(evaluated) == 2
+    assert capsys.readouterr().err.count("retrieval: no such figure: no such program\n") == 1
 
 
 def test_a_protocol_without_validation_split_says_so(small_shapes):

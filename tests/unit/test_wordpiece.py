@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from harness.errors import HarnessError
+from harness.plan.plan import Request, build_plan
+from harness.plugins import registry
+from harness_clip.tokenizers import clip_bpe
 from harness_vlab.bert_files import VOCABULARY, folder_of, load_bert
 from harness_vlab.encoder import MultimodalEncoder, PredictionHead, Sizes
 from harness_vlab.wordpiece import wordpiece
@@ -73,6 +76,17 @@ def test_a_long_text_is_cut_and_keeps_its_end(vocabulary):
     """Of ten words four fit between start and end."""
     tokens = wordpiece(vocabulary, 16).encode(["dog a " * 5, "a"], 6).tokens
     assert tokens.tolist() == [[CLS, 7, 5, 7, 5, SEP], [CLS, 5, SEP, PAD, PAD, PAD]]
+
+
+def test_the_shortest_text_of_a_recipe_holds_both_marks(vocabulary):
+    """Two tokens are start and end for every tokenizer with a length of its own choice; one is refused while planning."""
+    for tokenizer in (wordpiece(vocabulary, 16), clip_bpe()):
+        encoding = tokenizer.encode(["a dog", ""], 2)
+        words = tokenizer.vocabulary
+        assert encoding.tokens.tolist() == [[words.start, words.end]] * 2 and encoding.mask.all()
+    asked = Request(method="vlab_tiny", dataset="shapes", settings=("data.text_length=1",))
+    with pytest.raises(HarnessError, match=r"data\.text_length"):
+        build_plan(asked, registry())
 
 
 def test_pieces_are_joined_to_words(vocabulary):

@@ -321,16 +321,21 @@ def test_a_misspelt_option_is_refused(cli, workplace):
 
 def test_meteor_stands_beside_the_others_where_it_is_installed(monkeypatch):
     """With a scorer in place of the Java program its figure and its column are in the result; without
-    one there is neither."""
+    one there is neither, and a note says why."""
     from harness_standard.caption_metrics import scores
     from harness_standard.caption_metrics.meteor import MeteorScores
 
     monkeypatch.setattr(scores, "meteor", lambda hyps, refs: MeteorScores(0.25, [0.5, 0.0] * 3))
     found = _scored("captioning", SixClips())
-    assert found.metrics.figures["METEOR"] == 25 and len(found.evidence["meteor"].split()) == 6
+    assert (
+        found.notes == ()
+        and found.metrics.figures["METEOR"] == 25
+        and len(found.evidence["meteor"].split()) == 6
+    )
     monkeypatch.setattr(scores, "meteor", lambda hyps, refs: MeteorScores(absent="no java"))
     found = _scored("captioning", SixClips())
     assert "METEOR" not in found.metrics.figures and "meteor" not in found.evidence
+    assert found.notes == ("no METEOR: no java",)
 
 
 def test_an_answer_counts_against_its_foil():
