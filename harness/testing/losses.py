@@ -51,8 +51,8 @@ def repeatable(step: Step) -> None:
         )
 
 
+FORM = (("loss and gradients are finite", finite),)
 CHECKS = (
-    ("loss and gradients are finite", finite),
     ("the same samples have the same loss", repeatable),
     ("a few samples at a time change nothing", a_few_at_a_time),
     ("the number of workers changes nothing", same_for_any_number),
