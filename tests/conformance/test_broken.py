@@ -58,6 +58,7 @@ TEMPORAL = {
     "untaught": ("gradients are finite", "no weight gets a gradient from the scores"),
     "unsaved": ("a saved module is loaded as it was", "scores otherwise"),
     "counting": ("the number of workers changes nothing", "depends on the number of workers"),
+    "floated": ("the number of workers changes nothing", "a step in double precision fails"),
     "float_mask": ("features and scores have the promised form", "the mask is torch.float32"),
     "no_module": ("the factory makes a temporal module", "returned a dict"),
     "typo": ("the factory makes a temporal module", "small.wich"),
@@ -99,6 +100,23 @@ def test_a_loss_is_named(registry, name):
 def test_a_sound_loss_beside_them_passes(registry):
     """The loss that the broken ones are made of has no fault."""
     assert failed(registry, "losses", "broken_contrast") == {}
+
+
+def outcome_of(registry: Registry, name: str, check: str) -> Outcome:
+    [subject] = subjects(registry, name)
+    return next(outcome for outcome in examine(subject) if outcome.check == check)
+
+
+def test_a_source_that_looks_misspelt_is_told(registry):
+    """A source that is nearly one that every batch has is told with that one, and is no fault."""
+    found = outcome_of(registry, "reads_texts", "no source looks misspelt")
+    assert found.status == "skipped" and "reads 'texts'" in found.message and "'text' meant?" in found.message
+
+
+@pytest.mark.parametrize("name", ["reads_context", "broken_contrast", "ocl_vsc_fc"])
+def test_a_further_text_is_no_slip(registry, name):
+    """A text of a name of its own, and the middle frame, are not taken for slips."""
+    assert outcome_of(registry, name, "no source looks misspelt").status == "passed"
 
 
 OTHERS = {
@@ -194,11 +212,11 @@ def test_whatever_a_check_meets_the_others_run(registry):
 
 BEFORE = {
     "broken_unpooled": ("features and scores have the promised form", 9),
-    "broken_unnamed": ("loss and gradients are finite", 3),
-    "broken_infinite": ("loss and gradients are finite", 3),
+    "broken_unnamed": ("loss and gradients are finite", 4),
+    "broken_infinite": ("loss and gradients are finite", 4),
     "broken_negative": ("every step has a factor", 1),
     "broken_no_module": ("the factory makes a temporal module", 10),
-    "broken_nowhere": ("the factory makes a loss", 4),
+    "broken_nowhere": ("the factory makes a loss", 5),
 }
 
 

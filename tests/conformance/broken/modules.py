@@ -119,6 +119,14 @@ class FloatMask(FrameMean):
         return Features(found.tokens, found.mask.float(), found.pooled)
 
 
+class Floated(FrameMean):
+    """Makes single precision of whatever it gets, of double too."""
+
+    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+        found = super().encode(backbone, video)
+        return Features(found.tokens, found.mask, found.pooled.float())
+
+
 CLASSES = {
     "leaky": Leaky,
     "leaky_in_training": lambda: LeakyInTraining(32),
@@ -132,6 +140,7 @@ CLASSES = {
     "unsaved": lambda: Unsaved(32),
     "counting": Counting,
     "float_mask": FloatMask,
+    "floated": Floated,
     "no_module": dict,
     "plain": FrameMean,
 }
