@@ -215,6 +215,7 @@ BEFORE = {
     "broken_unnamed": ("loss and gradients are finite", 4),
     "broken_infinite": ("loss and gradients are finite", 4),
     "broken_negative": ("every step has a factor", 1),
+    "broken_unclaimed": ("it claims the files that it writes", 3),
     "broken_no_module": ("the factory makes a temporal module", 10),
     "broken_nowhere": ("the factory makes a loss", 5),
 }
