@@ -6,6 +6,7 @@ recipe, the method's recipe for that data set, a ``--recipe`` file, command line
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -187,7 +188,7 @@ def _resolve_source(
     source: dict[str, Any], path: tuple[str, ...], layers: Layers, registry: Registry
 ) -> dict[str, Any]:
     """A stage's data set by its own name, with its split and all its options."""
-    spec, _ = registry.find("datasets", source["dataset"])
+    spec = _named("datasets", source["dataset"], (*path, "dataset"), layers, registry)
     options = convert(source["options"], spec.options, (*path, "options"), layers)
     return {
         **source,
@@ -237,14 +238,21 @@ def convert(values: Any, kind: type, path: tuple[str, ...], layers: Layers) -> A
         if unknown:
             at = _at(kind, parts[len(path) :])
             fields = (*getattr(at, "__struct_fields__", ()), *(("train",) if at is Recipe else ()))
-            known = ", ".join(fields)
             parts = (*parts, unknown.group(1))
-            message = "unknown key" + (f" (known here: {known})" if known else "")
+            message = f"unknown key{_meant(unknown.group(1), fields)}"
         shown = f"recipe value '{'.'.join(parts)}'" if parts else "recipe"
         raise HarnessError(
             f"{shown}: {message[0].lower()}{message[1:]}",
             _set_in(layers, parts) or "`harness describe METHOD` shows a whole recipe",
         ) from error
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    """What an unknown key could have been: the nearest known one, else all of them."""
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return f", did you mean '{near[0]}'?"
+    return f" (known here: {', '.join(known)})" if known else ""
 
 
 def _set_in(layers: Layers, parts: tuple[str, ...]) -> str:
@@ -262,7 +270,7 @@ def resolve_component(
     if not isinstance(name, str):
         raise HarnessError(f"recipe value '{shown}' names no {singular(kind)}", f"{shown}: {{name: ...}}")
     base, slash, variant = name.partition("/")
-    spec, _ = registry.find(kind, name if not slash else base)
+    spec = _named(kind, name if not slash else base, (*path, "name"), layers, registry)
     if slash:
         if not getattr(spec, "variant_option", ""):
             raise HarnessError(
@@ -271,6 +279,15 @@ def resolve_component(
         options.setdefault(spec.variant_option, variant)
     checked = convert(options, spec.options, path, layers)
     return {"name": spec.name, **_copy(msgspec.to_builtins(checked))}
+
+
+def _named(kind: str, name: str, path: tuple[str, ...], layers: Layers, registry: Registry) -> Any:
+    """The spec of the component that the value at ``path`` names; if there is none, the hint says who named it."""
+    try:
+        return registry.find(kind, name)[0]
+    except HarnessError as error:
+        hint = "; ".join(filter(None, (_set_in(layers, path), error.hint)))
+        raise HarnessError(error.message, hint) from error
 
 
 def _default_name(path: tuple[str, ...]) -> dict[str, str]:

@@ -178,8 +178,8 @@ def depths(bench: Bench) -> None:
         raise Fault(f"the depth of {wrong[0]} is {found[wrong[0]]!r}", "0, the number of its layer, or None")
 
 
+FORM = (("what it needs is declared", declared),)
 CHECKS = (
-    ("what it needs is declared", declared),
     ("pictures have features of their own", pictures),
     ("texts have features of their own", texts),
     ("the tower taken apart equals the whole", view),

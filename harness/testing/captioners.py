@@ -54,4 +54,5 @@ def alone(bench: Bench) -> None:
         raise Fault("a picture's caption depends on the others of its batch", "treat each row by itself")
 
 
-CHECKS = (("every picture has a sentence", form), ("a sentence depends on its picture alone", alone))
+FORM = (("every picture has a sentence", form),)
+CHECKS = (("a sentence depends on its picture alone", alone),)

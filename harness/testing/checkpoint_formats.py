@@ -64,8 +64,13 @@ def _written(bench: Bench) -> Mapping[str, Tensor]:
             bench.format.load(*_model(bench.subject, bench.module, 2), dict(bench.tensors), "a file")
         except HarnessError as error:
             raise NotChecked(f"it writes and does not read: {error}") from error
-        raise Fault("it loads what it wrote and does not claim it", "claims() has to know a file by its keys")
     return bench.tensors
+
+
+def recognised(bench: Bench) -> None:
+    """By itself, if it reads them at all."""
+    if not bench.format.claims(_written(bench)):
+        raise Fault("it loads what it wrote and does not claim it", "claims() has to know a file by its keys")
 
 
 def claimed(bench: Bench) -> None:
@@ -127,6 +132,7 @@ def strict(bench: Bench) -> None:
             )
 
 
+FORM = (("it claims the files that it writes", recognised),)
 CHECKS = (
     ("no other format claims its files", claimed),
     ("what it writes is read back", read_back),

@@ -2,7 +2,8 @@
 
 Each kind of component has a module with ``prepare(subject)``, which makes what its checks share, and
 ``CHECKS``: named functions of that. A check returns where all is well and raises :class:`Fault` or
-:class:`NotChecked`. Whatever else a stranger's code raises is a fault too.
+:class:`NotChecked`. Whatever else a stranger's code raises is a fault too. ``FORM``, which some modules have,
+holds the check before them that they stand on: after its fault they may only meet the same one again.
 """
 
 from __future__ import annotations
@@ -54,13 +55,16 @@ class NotChecked(Exception):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one check. ``message`` says what is wrong, or why nothing was checked."""
+    """What came of one check. ``message`` says what is wrong, or why nothing was checked.
+
+    One that is ``not reached`` was kept from running by the failed one that its message names.
+    """
 
     plugin: str
     kind: str
     name: str
     check: str
-    status: Literal["passed", "failed", "skipped"]
+    status: Literal["passed", "failed", "skipped", "not reached"]
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
@@ -117,7 +121,8 @@ def components(registry: Registry, plugin: Plugin) -> list[Subject]:
 
 
 def examine(subject: Subject) -> Iterator[Outcome]:
-    """Run every check of a subject; one that fails never keeps the others from running."""
+    """Run every check of a subject. One that fails keeps no other from running, but for what cannot be made
+    or has not the promised form: whatever comes after it may only meet that fault again."""
     checks = importlib.import_module(_CHECKS[subject.kind])
     bench: list[Any] = []
 
@@ -128,10 +133,21 @@ def examine(subject: Subject) -> Iterator[Outcome]:
 
     built = _outcome(subject, checks.PREPARED, prepare)
     yield built
-    if built.status != "passed":
+    if built.status == "skipped":
         return
-    for title, check in checks.CHECKS:
-        yield _outcome(subject, title, lambda check=check: check(*bench))
+    form = getattr(checks, "FORM", ())
+    decisive = {checks.PREPARED, *(title for title, _ in form)}
+    failed = checks.PREPARED if built.status == "failed" else ""
+    for title, check in (*form, *checks.CHECKS):
+        if failed:
+            yield _said(
+                subject, title, "not reached", f"'{failed}' failed: they may only meet that fault again"
+            )
+            continue
+        outcome = _outcome(subject, title, lambda check=check: check(*bench))
+        yield outcome
+        if outcome.status == "failed" and title in decisive:
+            failed = title
 
 
 def _outcome(subject: Subject, title: str, check: Any) -> Outcome:
@@ -145,6 +161,12 @@ def _outcome(subject: Subject, title: str, check: Any) -> Outcome:
         status, message, hint = "failed", error.message, error.hint
     except (Exception, SystemExit) as error:  # a stranger's code: anything may come out of it
         status, message = "failed", in_one_line(error, subject.plugin.package)
+    return _said(subject, title, status, message, hint, time.perf_counter() - began)
+
+
+def _said(
+    subject: Subject, title: str, status: Any, message: str, hint: str = "", seconds: float = 0.0
+) -> Outcome:
     return Outcome(
         plugin=subject.plugin.label,
         kind=singular(subject.kind),
@@ -153,5 +175,5 @@ def _outcome(subject: Subject, title: str, check: Any) -> Outcome:
         status=status,
         message=message,
         hint=hint,
-        seconds=round(time.perf_counter() - began, 3),
+        seconds=round(seconds, 3),
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import replace
 
 import torch
 
 from harness.models import Loss
-from harness.testing.kit import Fault, Subject
+from harness.testing.kit import Fault, NotChecked, Subject
 from harness.testing.plain import make
-from harness.testing.steps import Step, a_few_at_a_time, alone, is_steady, same_for_any_number
+from harness.testing.steps import Step, a_few_at_a_time, alone, is_steady, same_for_any_number, sources
 
 PREPARED = "the factory makes a loss"
+
+#: What the engine itself puts into a batch; any other source is a further text, by the data set's name for it.
+OWN = ("video", "text", "frame", "question", "answer")
+#: So like one of them is a slip: "texts" and "vidoe" are, "context" and "caption" are not.
+LIKENESS = 0.8
 
 
 def prepare(subject: Subject) -> Step:
@@ -42,6 +48,16 @@ def finite(step: Step) -> None:
         raise Fault("no weight gets a gradient", "look for detach(), no_grad() or .item()")
 
 
+def spelt(step: Step) -> None:
+    """No source is nearly one of the engine's own. It is no fault, as a data set may have a text of any name."""
+    for source in sources(step):
+        near = difflib.get_close_matches(source, OWN, n=1, cutoff=LIKENESS)
+        if near and source not in OWN:
+            raise NotChecked(
+                f"it reads '{source}', a further text that its data set has to have; or was '{near[0]}' meant?"
+            )
+
+
 def repeatable(step: Step) -> None:
     """The same samples have the same loss: what is drawn comes from ``batch.seeds``."""
     if not is_steady(replace(step, training=False)):
@@ -51,8 +67,9 @@ def repeatable(step: Step) -> None:
         )
 
 
+FORM = (("loss and gradients are finite", finite),)
 CHECKS = (
-    ("loss and gradients are finite", finite),
+    ("no source looks misspelt", spelt),
     ("the same samples have the same loss", repeatable),
     ("a few samples at a time change nothing", a_few_at_a_time),
     ("the number of workers changes nothing", same_for_any_number),

@@ -71,4 +71,5 @@ def missing(post: Any) -> None:
             )
 
 
-CHECKS = (("two matrices as large as the scores", form), ("missing clips have no say", missing))
+FORM = (("two matrices as large as the scores", form),)
+CHECKS = (("missing clips have no say", missing),)

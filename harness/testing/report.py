@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.testing.kit import Outcome
 
-_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-"}
+_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-", "not reached": "-"}
 _INDENT = " " * 11
 
 #: Nothing is broken but at blanks, so that paths and names can be copied.
@@ -18,8 +18,9 @@ _WRAP = textwrap.TextWrapper(
 
 
 def lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """A line for each check as it ends, under its component; at the end the counts."""
-    plugin = component = None
+    """A line for each check as it ends, under its component; at the end the counts. Those of a component that
+    were not reached share one line, as they share the reason."""
+    plugin = component = unreached = None
     counts: Counter[str] = Counter()
     for outcome in outcomes:
         if outcome.plugin != plugin:
@@ -29,7 +30,12 @@ def lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
             component = (outcome.kind, outcome.name)
             yield f"  {outcome.kind} {outcome.name}"
         counts[outcome.status] += 1
-        yield f"    {_MARKS[outcome.status]:<6} {outcome.check}"
+        title = outcome.check
+        if outcome.status == "not reached":
+            if unreached == component:
+                continue
+            unreached, title = component, "the other checks are not reached"
+        yield f"    {_MARKS[outcome.status]:<6} {title}"
         for said in (outcome.message, outcome.hint and f"-> {outcome.hint}"):
             if said:
                 yield _WRAP.fill(said)

@@ -54,4 +54,5 @@ def stateless(rate: Rate) -> None:
         )
 
 
-CHECKS = (("every step has a factor", usable), ("a resumed run has the same factors", stateless))
+FORM = (("every step has a factor", usable),)
+CHECKS = (("a resumed run has the same factors", stateless),)

@@ -103,6 +103,11 @@ def first_step(workers: Workers, step: Step, micro_batch: int = 0) -> tuple[floa
     }
 
 
+def sources(step: Step) -> tuple[str, ...]:
+    """What the step's loss says that it reads of a batch."""
+    return loss_spec(Stage(loss=json.loads(step.loss)), _with_plugins(step)).sources
+
+
 def same_for_any_number(step: Step) -> None:
     """Raise :class:`Fault` where two or four processes have another loss, or another gradient, than one."""
     step = steady(step)

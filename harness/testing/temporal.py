@@ -328,8 +328,8 @@ def workers(bench: Bench) -> None:
     same_for_any_number(Step.of(bench.subject))
 
 
+FORM = (("features and scores have the promised form", form),)
 CHECKS = (
-    ("features and scores have the promised form", form),
     ("features do not depend on the rest of the batch", neighbours),
     ("padding is obeyed", padding),
     ("a clip without a frame poisons nothing", empty),

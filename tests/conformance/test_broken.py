@@ -58,6 +58,7 @@ TEMPORAL = {
     "untaught": ("gradients are finite", "no weight gets a gradient from the scores"),
     "unsaved": ("a saved module is loaded as it was", "scores otherwise"),
     "counting": ("the number of workers changes nothing", "depends on the number of workers"),
+    "floated": ("the number of workers changes nothing", "a step in double precision fails"),
     "float_mask": ("features and scores have the promised form", "the mask is torch.float32"),
     "no_module": ("the factory makes a temporal module", "returned a dict"),
     "typo": ("the factory makes a temporal module", "small.wich"),
@@ -99,6 +100,23 @@ def test_a_loss_is_named(registry, name):
 def test_a_sound_loss_beside_them_passes(registry):
     """The loss that the broken ones are made of has no fault."""
     assert failed(registry, "losses", "broken_contrast") == {}
+
+
+def outcome_of(registry: Registry, name: str, check: str) -> Outcome:
+    [subject] = subjects(registry, name)
+    return next(outcome for outcome in examine(subject) if outcome.check == check)
+
+
+def test_a_source_that_looks_misspelt_is_told(registry):
+    """A source that is nearly one that every batch has is told with that one, and is no fault."""
+    found = outcome_of(registry, "reads_texts", "no source looks misspelt")
+    assert found.status == "skipped" and "reads 'texts'" in found.message and "'text' meant?" in found.message
+
+
+@pytest.mark.parametrize("name", ["reads_context", "broken_contrast", "ocl_vsc_fc"])
+def test_a_further_text_is_no_slip(registry, name):
+    """A text of a name of its own, and the middle frame, are not taken for slips."""
+    assert outcome_of(registry, name, "no source looks misspelt").status == "passed"
 
 
 OTHERS = {
@@ -183,11 +201,46 @@ def test_json_is_a_line_for_each_check(cli):
 
 
 def test_whatever_a_check_meets_the_others_run(registry):
-    """A component whose code raises something of its own has every other check run all the same."""
-    [subject] = subjects(registry, "broken_nan")
+    """A component of the promised form has every other check run, whichever of them fails."""
+    [subject] = subjects(registry, "broken_untaught")
     assert isinstance(subject, Subject)
-    titles = [outcome.check for outcome in examine(subject)]
+    outcomes = list(examine(subject))
+    titles = [outcome.check for outcome in outcomes]
     assert len(titles) == len(set(titles)) > 8
+    assert "not reached" not in {outcome.status for outcome in outcomes}
+
+
+BEFORE = {
+    "broken_unpooled": ("features and scores have the promised form", 9),
+    "broken_unnamed": ("loss and gradients are finite", 4),
+    "broken_infinite": ("loss and gradients are finite", 4),
+    "broken_negative": ("every step has a factor", 1),
+    "broken_unclaimed": ("it claims the files that it writes", 3),
+    "broken_no_module": ("the factory makes a temporal module", 10),
+    "broken_nowhere": ("the factory makes a loss", 5),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_fault_that_others_would_repeat_is_told_once(registry, name):
+    """After what cannot be made, or has not the promised form, no check runs, and each says which one failed."""
+    check, others = BEFORE[name]
+    [subject] = subjects(registry, name)
+    outcomes = list(examine(subject))
+    assert [outcome.check for outcome in outcomes if outcome.status == "failed"] == [check]
+    unreached = [outcome for outcome in outcomes if outcome.status == "not reached"]
+    assert len(unreached) == others and all(f"'{check}' failed" in outcome.message for outcome in unreached)
+    said = "\n".join(lines(outcomes))
+    assert said.count("not reached") == 2 and said.endswith(f"1 failed, {others} not reached")
+
+
+def test_a_fault_told_once_still_fails_the_command(cli, registry, monkeypatch):
+    """`harness check` ends with 1, and `--json` has an object for the checks that were not reached too."""
+    monkeypatch.setattr("harness.plugins.registry", lambda: registry)
+    done = cli("check", "broken_negative", "--json")
+    assert done.exit_code == 1
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["status"] for row in found] == ["passed", "failed", "not reached"]
 
 
 PARITY = {"kind": "losses", "component": "broken_contrast", "source": "by hand", "tolerance": 1e-6}

@@ -334,10 +334,26 @@ def test_a_bad_value_has_path_and_origin(lab, text, path, line):
 
 
 def test_an_unknown_key_lists_the_known_ones(lab):
-    """The message of an unknown key says which keys there are, in a section and in a component."""
+    """An unknown key that is near to none is answered with those there are, in a section and in a component."""
     assert "lr, weight_decay" in lab.refusal("train.learning_rate=1").message
-    assert "train" in lab.refusal("trian.lr=1").message.split("known here")[1]
-    assert "reduction" in lab.refusal("train.loss.temperatur=1").message
+    assert "train" in lab.refusal("rate=1").message.split("known here")[1]
+    assert "reduction" in lab.refusal("train.loss.margin=1").message
+
+
+@pytest.mark.parametrize(
+    ("setting", "near"),
+    [
+        ("trian.lr=1", "train"),
+        ("train.batchsize=1", "batch_size"),
+        ("train.loss.reductions=sum", "reduction"),
+        ("data.options.sizse=[1]", "sizes"),
+    ],
+)
+def test_an_unknown_key_has_a_nearest_one(lab, setting, near):
+    """A misspelt key is answered with the one that was meant, and with no other."""
+    error = lab.refusal(setting)
+    assert error.message.endswith(f": unknown key, did you mean '{near}'?")
+    assert error.hint == f"set in --set {setting.partition('=')[0]}"
 
 
 def test_a_bad_set_says_so(lab):
@@ -407,6 +423,30 @@ def test_unknown_names_have_nearest_ones(lab):
     ):
         assert f"did you mean {near}" in lab.refusal(**asked).hint
     assert lab.refusal(protocol="third").hint == "known: first, second"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "near"),
+    [
+        ("train:\n  loss: {name: info_nse}\n", "unknown loss 'info_nse'", "info_nce"),
+        ("train:\n  optimizer: {name: adamv}\n", "unknown optimizer 'adamv'", "adamw"),
+        ("stages:\n  warm: {schedule: {name: cosin}}\n", "unknown schedule 'cosin'", "cosine"),
+        ("model:\n  temporal: {name: mean_pol}\n", "unknown temporal module 'mean_pol'", "mean_pool"),
+        ("stages:\n  warm: {source: {dataset: toy}}\n", "unknown dataset 'toy'", "toys"),
+    ],
+)
+def test_an_unknown_component_says_who_named_it(lab, text, said, near):
+    """A component that is not known is answered with the file and line that named it, and the nearest one."""
+    lab.write("mine.yaml", text)
+    error = lab.refusal(recipes=("mine.yaml",))
+    assert error.message == said
+    assert error.hint.startswith(f"set in mine.yaml:2; did you mean {near}")
+
+
+def test_an_unknown_component_of_a_setting_says_so(lab):
+    """A component that --set names is traced to it, and one by its option to that."""
+    assert lab.refusal("train.loss.name=xyz").hint.startswith("set in --set train.loss.name; known: ")
+    assert lab.refusal(backbone="tiny_clp").hint.startswith("set in --backbone; did you mean tiny_clip")
 
 
 def test_a_method_that_cannot_do_the_task_is_refused(lab):

@@ -222,7 +222,7 @@ except HarnessError:
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("stages.finetune.temporal.stream=video", "temporal.stream': unknown key .known here: streams."),
+        ("stages.finetune.temporal.stream=video", "temporal.stream': unknown key, did you mean 'streams'"),
         ("stages.finetune.temporal.streams=image", "temporal.streams': invalid enum value 'image'"),
     ],
 )

@@ -53,6 +53,17 @@ class Unnamed(Contrast):
         return inputs.similarity("text", "frame").mean()
 
 
+class Texts(Contrast):
+    """Reads a source that its spec does name, but as no data set has it."""
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        return inputs.logit_scale * (1 - inputs.similarity("texts", "video")).mean()
+
+
+def texts(options) -> Loss:
+    return Texts()
+
+
 def contrast(options) -> Loss:
     return Contrast()
 
@@ -93,6 +104,13 @@ def in_place(options):
 def harness_losses():
     for name in ("contrast", "by_share", "detached", "random", "infinite", "unnamed"):
         yield LossSpec(name=f"broken_{name}", summary="for tests", factory=f"{__name__}:{name}")
+    for source in ("texts", "context"):
+        yield LossSpec(
+            name=f"reads_{source}",
+            summary="for tests",
+            factory=f"{__name__}:{'texts' if source == 'texts' else 'contrast'}",
+            sources=("video", "text", source),
+        )
     yield LossSpec(name="broken_nowhere", summary="for tests", factory=f"{__name__}:nowhere")
 
 

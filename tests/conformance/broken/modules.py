@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from harness import Options, TemporalModuleSpec, hookimpl
-from harness.models import Backbone, Features, TemporalModule, VideoBatch
+from harness import CheckpointFormatSpec, Options, TemporalModuleSpec, hookimpl
+from harness.models import Backbone, CheckpointFormat, Features, TemporalModule, VideoBatch
 from harness.testing.made_up import FrameMean
 
 
@@ -119,6 +119,31 @@ class FloatMask(FrameMean):
         return Features(found.tokens, found.mask.float(), found.pooled)
 
 
+class Floated(FrameMean):
+    """Makes single precision of whatever it gets, of double too."""
+
+    def encode(self, backbone: Backbone, video: VideoBatch) -> Features:
+        found = super().encode(backbone, video)
+        return Features(found.tokens, found.mask, found.pooled.float())
+
+
+class Unclaimed(CheckpointFormat):
+    """Reads what it writes, and does not know it again."""
+
+    def claims(self, tensors):
+        return False
+
+    def load(self, backbone, temporal, tensors, source):
+        backbone.load_state_dict(tensors)
+
+    def export(self, backbone, temporal):
+        return backbone.state_dict()
+
+
+def unclaimed(options) -> CheckpointFormat:
+    return Unclaimed()
+
+
 CLASSES = {
     "leaky": Leaky,
     "leaky_in_training": lambda: LeakyInTraining(32),
@@ -132,6 +157,7 @@ CLASSES = {
     "unsaved": lambda: Unsaved(32),
     "counting": Counting,
     "float_mask": FloatMask,
+    "floated": Floated,
     "no_module": dict,
     "plain": FrameMean,
 }
@@ -145,6 +171,11 @@ class NamedOptions(Options):
 
 def build(options: NamedOptions, context) -> TemporalModule:
     return CLASSES[options.which]()
+
+
+@hookimpl
+def harness_checkpoint_formats():
+    yield CheckpointFormatSpec(name="broken_unclaimed", summary="for tests", factory=f"{__name__}:unclaimed")
 
 
 @hookimpl
