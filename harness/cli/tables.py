@@ -128,6 +128,6 @@ def curves(runs: tuple[str, ...], value: str, picture: Path, mean_of: int, title
     from harness.results.atomic import write_atomically
 
     found = [drawing.read_curve(run, value) for run in runs]
-    write_atomically(picture, drawing.picture(found, value, title, mean_of))
+    write_atomically(picture, drawing.picture(found, value, title, mean_of), "give another --picture")
     click.echo(drawing.summary(found, value))
     click.echo(f"wrote {picture}")

@@ -72,10 +72,7 @@ def write_captions(path: Path, rows: Iterable[tuple[str, str]], header: Mapping[
         [{"harness": _MARK, **header}], ({"clip_id": name, "caption": text} for name, text in rows)
     )
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    try:
-        write_atomically(path, lines)
-    except OSError as error:
-        raise HarnessError(f"{path} cannot be written: {error.strerror}", "name another file") from error
+    write_atomically(path, lines, "name another file")
 
 
 def captions_for(clips: Sequence[Clip], texts: Mapping[str, str], source: str = "caption") -> list[Caption]:

@@ -74,12 +74,7 @@ def convert(dataset: Dataset, form: str, folder: Path) -> Converted:
             )
     done = []
     for path, (split, items) in texts.items():
-        try:
-            write_atomically(path, write(items))
-        except OSError as error:
-            raise HarnessError(
-                f"{path} cannot be written: {error.strerror}", "name another folder"
-            ) from error
+        write_atomically(path, write(items), "name another folder")
         done.append(Written(path, split, len(items), sum(len(said) for _, said in items)))
     return Converted(done, unreadable)
 

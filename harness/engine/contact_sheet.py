@@ -74,10 +74,7 @@ def write_contact_sheet(path: Path, findings: Findings) -> None:
         top += _height(ranking)
     content = io.BytesIO()
     sheet.save(content, form)
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise HarnessError(f"{path} cannot be written: {error.strerror}", "give another --picture") from error
+    write_atomically(path, content.getvalue(), "give another --picture")
 
 
 def _height(ranking: Ranking) -> int:

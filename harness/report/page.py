@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from harness.errors import HarnessError
 from harness.report.style import STYLE
 from harness.results.atomic import write_atomically
 
@@ -77,7 +76,4 @@ def figure(html: str, caption: str) -> str:
 
 def write_page(path: Path, html: str) -> None:
     """Write a page, all or nothing. Raises HarnessError where that cannot be."""
-    try:
-        write_atomically(path, html)
-    except OSError as error:
-        raise HarnessError(f"{path} cannot be written: {error.strerror}", "give another place") from error
+    write_atomically(path, html, "give another place")

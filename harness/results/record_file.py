@@ -61,10 +61,7 @@ def write(record: ResultRecord, path: str | os.PathLike[str]) -> Path:
                     f"{path} holds a result with {old[0]} {old[1]!r}, this one has {new[1]!r}",
                     "move or delete the old file if it is obsolete",
                 )
-    try:
-        write_atomically(path, dumps(record))
-    except OSError as error:
-        raise HarnessError(f"the record {path} cannot be written: {error.strerror}", _WRITABLE) from error
+    write_atomically(path, dumps(record), _WRITABLE)
     return path
 
 

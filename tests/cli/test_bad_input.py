@@ -487,3 +487,12 @@ def test_annotations_follow_the_data(cli, workplace, broken, tmp_path):
         record_of(cli("evaluate", workplace / run, "--dataset", "msrvtt", "--json"))
     shutil.rmtree("lists")
     record_of(cli("evaluate", run, "--dataset", "msrvtt", "--data-root", broken.root, "--json"))
+
+
+def test_a_picture_that_cannot_be_written(refused, workplace):
+    """A file in the place of a folder is one line, whatever was to be written there."""
+    run = Path("run")
+    run.mkdir()
+    (run / "log.jsonl").write_text('{"step": 1, "loss": 0.5}\n')
+    error, hint = refused("curves", "run", "--picture", "run/log.jsonl/curve.svg")
+    assert error == "run/log.jsonl/curve.svg cannot be written: File exists" and "--picture" in hint
