@@ -191,7 +191,7 @@ def step(method, backbone, settings, batch, micro_batch, as_json) -> None:
 )
 @_count("--clips", 4, "Clips at once.")
 @_count("--tokens", 30, "Tokens of each text.")
-@_count("--beams", 1, "Texts about each clip; one is greedy search.")
+@_count("--beams", 3, "Texts about each clip, as captions are searched for; one is greedy search.")
 @_count("--turns", 3, "How often each way is timed.")
 @AS_JSON
 def generate(method, settings, layers, clips, tokens, beams, turns, as_json) -> None:
