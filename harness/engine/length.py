@@ -76,10 +76,10 @@ def lengths(
 ) -> dict[str, Length]:
     """The length of each stage, whose epochs are of so many ``samples``, with ``world`` workers.
 
-    Its epochs are worth the steps that ``counted_on`` samples would make: those of the whole training set, where
-    ``samples`` are a share of it. Under a budget every stage keeps the share of all frames that its epochs would have seen. A budget of
-    frames is used up to less than a batch for each stage; the frames of a sample are ``data.frames``,
-    those of short clips that are padded too.
+    Its epochs are worth the steps that ``counted_on`` samples would make: those of the whole training set,
+    where ``samples`` are a share of it. Under a budget every stage keeps the share of all frames that its
+    epochs would have seen. A budget of frames is used up to less than a batch for each stage; the frames of
+    a sample are ``data.frames``, those of short clips that are padded too.
     """
     frames = recipe.data.frames
     batches = {name: effective_batch(stage, samples[name], world) for name, stage in recipe.stages.items()}
