@@ -166,6 +166,8 @@ def _with_training_of(earlier: ResultRecord | None, record: ResultRecord) -> Res
     if earlier is None:
         return record
     known = {name: getattr(earlier, name) for name in _TRAINING_FACTS}
+    # The row stands for training and scoring, of which scoring alone may take a fraction of the memory.
+    known["peak_memory_mb"] = max(filter(None, (earlier.peak_memory_mb, record.peak_memory_mb)), default=None)
     missing = msgspec.structs.replace(record.missing, train=earlier.missing.train)
     return msgspec.structs.replace(record, **known, missing=missing)
 

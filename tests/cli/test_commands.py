@@ -157,6 +157,18 @@ def test_evaluating_a_run_reproduces_it(cli, finished):
     }
 
 
+def test_an_evaluation_keeps_what_training_took(cli, finished):
+    """The memory on the row is that of training where scoring takes less, as all of its costs are."""
+    kept = finished.run / "record.json"
+    record = json.loads(kept.read_text())
+    kept.write_text(json.dumps(record | {"peak_memory_mb": 10.0**6}))
+    again = json.loads(ok(cli("evaluate", finished.run, "--dataset", "shapes", "--json")))
+    assert again["peak_memory_mb"] == 10.0**6
+    kept.write_text(json.dumps(record | {"peak_memory_mb": None}))
+    again = json.loads(ok(cli("evaluate", finished.run, "--dataset", "shapes", "--json")))
+    assert 0 < again["peak_memory_mb"] < 10.0**6
+
+
 def test_postprocessing_has_a_table_of_its_own(cli, finished):
     """Dual softmax adds a record and a table, and leaves the plain ones as they are; the audit finds that
     all of both follows from them, and that no recipe has changed since."""
