@@ -43,7 +43,7 @@ class StageData(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> str:
-        """As a row names it: ``webvid/train-10M (0.1 of its clips)``."""
+        """As a row names it: ``<data set>/train (0.1 of its clips)``."""
         return f"{self.dataset}/{part_of(self.split, self.fraction)}"
 
     @property
