@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,8 +68,11 @@ class Seconds:
         return min(max(int(part * FINE), 0), FINE - 1), FINE
 
     def meter(self, step: int, seconds: float) -> tuple[int, int]:
-        whole = round(self.ends - self.begins)
-        return min(max(round(seconds - self.begins), 0), whole), whole
+        # Whole seconds, the last one at the very end: a meter at its end is drawn again with every step.
+        whole = math.ceil(self.ends - self.begins)
+        return whole if self.ended(step, seconds) else min(
+            max(int(seconds - self.begins), 0), whole - 1
+        ), whole
 
 
 def lengths(

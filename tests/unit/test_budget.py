@@ -95,6 +95,7 @@ def test_the_schedule_runs_over_the_time():
     assert [length.place(7, at)[0] for at in (5.0, 10.0, 20.0, 40.0)] == [0, 0, FINE // 2, FINE - 1]
     assert not length.ended(0, 31.0) and length.ended(1, 31.0) and not length.ended(1, 29.0)
     assert length.meter(3, 20.4) == (10, 20)
+    assert length.meter(3, 29.9) == (19, 20) and length.meter(3, 30.0) == (20, 20)  # whole at its end alone
 
 
 def test_the_budget_is_part_of_the_plan():
