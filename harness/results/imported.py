@@ -172,22 +172,25 @@ def check_scores(scores: Scores, layout: Layout) -> None:
             if turned
             else "every text of the protocol is a row and every clip a column; check --protocol",
         )
-    bad = np.isnan(scores.values)
-    if bad.any():
-        row, column = (int(index) for index in np.argwhere(bad)[0])
-        raise HarnessError(
-            f"{int(bad.sum())} of {bad.size} scores in {scores.file} are NaN, "
-            f"the first of {layout.name(row, column)}",
+    for bad, what, hint in (
+        (
+            np.isnan(scores.values),
+            "NaN",
             "find out which output of the model is NaN; every text needs a score for every clip",
-        )
-    bad = np.isposinf(scores.values)
-    if bad.any():
-        row, column = (int(index) for index in np.argwhere(bad)[0])
-        raise HarnessError(
-            f"{int(bad.sum())} of {bad.size} scores in {scores.file} are plus infinity, "
-            f"the first of {layout.name(row, column)}",
+        ),
+        (
+            np.isposinf(scores.values),
+            "plus infinity",
             "look for an overflow in the model, such as in half precision; only minus infinity is taken, as a mask",
-        )
+        ),
+    ):
+        if bad.any():
+            row, column = (int(index) for index in np.argwhere(bad)[0])
+            raise HarnessError(
+                f"{int(bad.sum())} of {bad.size} scores in {scores.file} are {what}, "
+                f"the first of {layout.name(row, column)}",
+                hint,
+            )
 
 
 def check_train_split(stated: str, spec: DatasetSpec) -> None:
