@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Harness, descendants, processes, wait_until
+from tests.support.command import Harness, descendants, processes, titled, wait_until
 
 METHOD = (
     *("run", "--method", "clip_vip", "--dataset", "shapes"),
@@ -36,12 +36,14 @@ LINES = re.compile(
 
 @dataclass
 class Watched:
-    """A finished command, and the processes that it had below itself, under each title they took."""
+    """A finished command, the processes that it had below itself, under each title they took, and Ray's workers
+    among them."""
 
     returncode: int
     out: str
     err: str
     below: set[tuple[int, str]] = field(default_factory=set)
+    workers: set[int] = field(default_factory=set)
 
     def left(self) -> dict[int, str]:
         """Those of the processes below that are still alive; Ray's helpers take a while to end."""
@@ -57,11 +59,13 @@ class Watched:
 def _watch(process: subprocess.Popen[str]) -> Watched:
     """Wait for a command's end, looking at what runs below it every now and then."""
     below: set[tuple[int, str]] = set()
+    workers: set[int] = set()
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(0.5):
             below.update(descendants(process.pid).items())
+            workers.update(_train_workers(process))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -71,11 +75,11 @@ def _watch(process: subprocess.Popen[str]) -> Watched:
         over.set()
         thread.join()
         process.kill()
-    return Watched(process.returncode, out, err, below)
+    return Watched(process.returncode, out, err, below, workers)
 
 
 def _train_workers(process: subprocess.Popen[str]) -> list[int]:
-    return [n for n, line in descendants(process.pid).items() if line.startswith("ray::RayTrainWorker")]
+    return titled(process.pid, "ray::RayTrainWorker")
 
 
 def _losses(harness: Harness, runs: str) -> list[float]:
@@ -120,7 +124,7 @@ def test_nothing_of_ray_is_said(by_two):
 
 def test_nothing_is_left_running(by_two):
     """With the command, all of Ray's processes have ended."""
-    assert len({n for n, line in by_two.below if line.startswith("ray::RayTrainWorker")}) == 2
+    assert len(by_two.workers) == 2
     assert by_two.left() == {}
 
 
@@ -164,14 +168,14 @@ def test_resumed_without_ray(place, record_of_two):
     process = place.start(*METHOD, *EXACT, "--workers", "2", "--runs", "lost")
     try:
         wait_until(lambda: len(place.log("lost")) >= 5, process)
-        below = descendants(process.pid)
+        below, workers = descendants(process.pid), _train_workers(process)
     finally:
         process.kill()
         process.communicate()
     assert len(place.log("lost")) < STEPS
     # They would go on writing to the run folder; two idle helpers of Ray's outlive a kill -9 a while.
-    training = {n: line for n, line in below.items() if "RayTrainWo" in line}
-    assert len(training) == 2 and Watched(-9, "", "", {*training.items()}).left() == {}
+    training = {(n, below[n]) for n in workers}
+    assert len(training) == 2 and Watched(-9, "", "", training).left() == {}
     record = place.record(*METHOD, *EXACT, "--workers", "0", "--runs", "lost", "--resume")
     assert _losses(place, "lost") == pytest.approx(_losses(place, "two"), rel=1e-8, abs=0)
     assert record["queries"] == record_of_two["queries"]

@@ -88,7 +88,18 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str] | No
 
 def descendants(pid: int) -> dict[int, str]:
     """Command lines of all processes below one, by their number."""
+    return _below(pid, processes())
+
+
+def titled(pid: int, title: str) -> list[int]:
+    """The processes below one whose command line begins so. A process that one of them forks has it too until
+    it runs what it was made for, and is not counted."""
     everything = processes()
+    chosen = [n for n, command in _below(pid, everything).items() if command.startswith(title)]
+    return [n for n in chosen if everything[n][0] not in chosen]
+
+
+def _below(pid: int, everything: dict[int, tuple[int, str]]) -> dict[int, str]:
     found: dict[int, str] = {}
     above = {pid}
     while above:
